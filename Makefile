@@ -1,0 +1,52 @@
+# Every command of the project: `make help`.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+BROWSER := tests/browser/node_modules/.package-lock.json
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check fix bench services reference lock clean
+
+help:  ## list the commands
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(READY)  ## ingest a recording, find its words, play it, cut it (VIDEO=path, KEEP=1 leaves it running)
+	@$(BIN)/python scripts/demo.py $(if $(VIDEO),--video "$(VIDEO)") $(if $(KEEP),--keep)
+
+test: $(READY) $(if $(shell command -v npm),$(BROWSER)) services  ## run all tests
+	@$(BIN)/pytest $(ARGS)
+
+check: $(READY)  ## format, lint, types, imports: what a change must pass
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+fix: $(READY)  ## format and mend what can be mended by itself
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(READY)  ## measure; one JSON line a figure
+	@$(BIN)/python -m benchmarks
+
+services:  ## install the Debian packages that tests use, where apt and root are there
+	@bash scripts/services.sh
+
+reference: $(READY)  ## write docs/reference.md anew from the code
+	@$(BIN)/python scripts/reference.py
+
+lock: $(READY)  ## write requirements.lock anew from pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header pyproject.toml --group dev -o requirements.lock
+
+clean:  ## remove what the commands made (.venv, .mediaplane)
+	@rm -rf $(VENV) .mediaplane tests/browser/node_modules
+
+$(READY): requirements.lock pyproject.toml scripts/setup.sh
+	@PYTHON="$(PYTHON)" bash scripts/setup.sh $(VENV)
+	@touch $@
+
+$(BROWSER): tests/browser/package-lock.json
+	@cd tests/browser && npm ci --silent --no-audit --no-fund
+	@touch $@

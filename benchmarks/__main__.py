@@ -1,0 +1,6 @@
+"""`make bench`: the quick benchmarks, one JSON line a figure; `benchmarks/search.py` and `ocr_demo.py` take options."""
+
+from benchmarks import signing
+
+if __name__ == "__main__":
+    signing.main()

@@ -1,0 +1,1 @@
+"""Who may put or get what, and for how long."""

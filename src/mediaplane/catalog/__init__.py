@@ -1,0 +1,1 @@
+"""Rows and named queries, one module a noun."""

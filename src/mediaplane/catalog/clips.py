@@ -1,0 +1,85 @@
+"""Clips: cuts made from an asset, kept until they expire."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from psycopg.rows import class_row
+
+from mediaplane.errors import AssetNotFound, ClipNotFound
+from mediaplane.postgres import Connection, load_queries
+
+SQL = load_queries("clips")
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One row of `clips`; the times are of the cut, padding included."""
+
+    clip_id: str
+    asset_id: str
+    owner: str
+    team: str
+    mode: str
+    t_start_ms: int
+    t_end_ms: int
+    status: str
+    error_code: str | None
+    error_message: str | None
+    store: str | None
+    key: str | None
+    created_at: datetime
+    expires_at: datetime | None
+
+
+async def request(
+    conn: Connection, *, clip_id: str, asset_id: str, mode: str, t_start_ms: int, t_end_ms: int, expiry: timedelta
+) -> Clip:
+    """Return the clip of this cut, a new row with `clip_id` if it was never asked for; its expiry starts anew.
+
+    Raises:
+        AssetNotFound: the asset was deleted.
+    """
+    values = {"clip_id": clip_id, "asset_id": asset_id, "mode": mode, "t_start_ms": t_start_ms, "t_end_ms": t_end_ms}
+    found = await _all(conn, "request", {**values, "expiry": expiry})
+    if not found:
+        raise AssetNotFound(asset_id)
+    return found[0]
+
+
+async def get(conn: Connection, clip_id: str, owner: str | None = None) -> Clip:
+    """Return the clip.
+
+    Raises:
+        ClipNotFound: there is none, or it is not the owner's.
+    """
+    found = await _all(conn, "get", {"clip_id": clip_id, "owner": owner})
+    if not found:
+        raise ClipNotFound(clip_id)
+    return found[0]
+
+
+async def of_asset(conn: Connection, asset_id: str) -> list[Clip]:
+    """Return the asset's clips by time."""
+    return await _all(conn, "of_asset", {"asset_id": asset_id})
+
+
+async def mark_ready(conn: Connection, clip_id: str, *, store: str, key: str) -> None:
+    """Note where the clip's bytes are."""
+    await conn.execute(SQL["mark_ready"], {"clip_id": clip_id, "store": store, "key": key})
+
+
+async def mark_failed(conn: Connection, clip_id: str, *, code: str, message: str) -> None:
+    """Note why the clip cannot be made."""
+    await conn.execute(SQL["mark_failed"], {"clip_id": clip_id, "code": code, "message": message})
+
+
+async def delete_expired(conn: Connection) -> int:
+    """Remove clips whose time has come, their bytes through the outbox; return how many."""
+    return (await conn.execute(SQL["delete_expired"])).rowcount
+
+
+async def _all(conn: Connection, name: str, values: Mapping[str, Any]) -> list[Clip]:
+    async with conn.cursor(row_factory=class_row(Clip)) as cursor:
+        return await (await cursor.execute(SQL[name], values)).fetchall()

@@ -1,0 +1,47 @@
+"""The deletion outbox: keys whose rows are gone and whose bytes are to follow."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from mediaplane.media.keys import ObjectKey
+from mediaplane.postgres import Connection, load_queries
+
+SQL = load_queries("outbox")
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What still has to be removed."""
+
+    keys: int
+    size_bytes: int
+    since: datetime | None
+
+
+async def stores_due(conn: Connection) -> list[str]:
+    """Return the stores in which something is to be removed now."""
+    return [row[0] for row in await (await conn.execute(SQL["stores"])).fetchall()]
+
+
+async def take(conn: Connection, store: str, *, limit: int) -> list[ObjectKey]:
+    """Return keys to remove, locked until the caller's transaction ends."""
+    rows = await (await conn.execute(SQL["take"], {"store": store, "limit": limit})).fetchall()
+    return [ObjectKey(row[0]) for row in rows]
+
+
+async def mark_done(conn: Connection, store: str, keys: Sequence[str]) -> None:
+    """Note that the bytes of these keys are gone."""
+    await conn.execute(SQL["done"], {"store": store, "keys": list(keys)})
+
+
+async def postpone(conn: Connection, store: str, keys: Sequence[str], *, error: str) -> None:
+    """Note that the store refused, and when to try again."""
+    await conn.execute(SQL["postpone"], {"store": store, "keys": list(keys), "error": error})
+
+
+async def waiting(conn: Connection) -> Waiting:
+    """Return how much waits to be removed."""
+    row = await (await conn.execute(SQL["waiting"])).fetchone()
+    assert row is not None
+    return Waiting(keys=row[0], size_bytes=int(row[1]), since=row[2])

@@ -1,0 +1,25 @@
+-- name: take
+-- Keys to remove now, of one store, locked: a writer of the same key waits for us.
+SELECT key, again_at FROM outbox
+WHERE store = %(store)s AND due_at <= now() ORDER BY due_at, key LIMIT %(limit)s FOR UPDATE SKIP LOCKED;
+
+-- name: done
+-- The bytes are gone; a key whose writer may still have been at work comes up once more.
+WITH again AS (
+    UPDATE outbox SET due_at = again_at, again_at = NULL, size_bytes = 0
+    WHERE store = %(store)s AND key = ANY(%(keys)s) AND again_at IS NOT NULL RETURNING key)
+DELETE FROM outbox WHERE store = %(store)s AND key = ANY(%(keys)s) AND again_at IS NULL;
+
+-- name: postpone
+-- The store refused: try again later, ever more seldom, at least once an hour.
+UPDATE outbox SET attempts = attempts + 1, last_error = %(error)s,
+    due_at = now() + least(interval '1 hour', interval '5 seconds' * power(2, least(attempts, 12)))
+WHERE store = %(store)s AND key = ANY(%(keys)s);
+
+-- name: stores
+-- Stores in which something waits to be removed.
+SELECT DISTINCT store FROM outbox WHERE due_at <= now();
+
+-- name: waiting
+-- How many keys and bytes wait, and since when.
+SELECT count(*), coalesce(sum(size_bytes), 0), min(created_at) FROM outbox;

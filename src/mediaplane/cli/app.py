@@ -1,0 +1,71 @@
+"""`mediaplane`: the commands, their common options and exit statuses.
+
+Exit status 0 done, 1 failed, 2 wrong usage. `--json` prints one JSON document on standard output and nothing else.
+"""
+
+import os
+import sys
+
+import typer
+
+from mediaplane.cli import assets, checks, clips, ingest, searching, services
+from mediaplane.errors import MediaplaneError
+
+app = typer.Typer(
+    name="mediaplane",
+    help="The storage plane for video, audio and images: a recording goes in; its words are found, played and cut.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for command in (
+    services.up,
+    services.serve,
+    services.worker,
+    ingest.ingest,
+    ingest.scan,
+    assets.ls,
+    assets.show,
+    searching.search,
+    clips.clip,
+    assets.url,
+    assets.rm,
+    checks.config,
+    checks.doctor,
+):
+    app.command()(command)
+
+
+@app.callback()
+def common(
+    state_dir: str = typer.Option(
+        "", "--state-dir", help="Where everything embedded lives [env MEDIAPLANE_STATE_DIR; default .mediaplane]"
+    ),
+    profile: str = typer.Option("", "--profile", help="Profile name or .toml file [env MEDIAPLANE_PROFILE]"),
+) -> None:
+    """Take the options that every command has; they reach child processes through the environment."""
+    if state_dir:
+        os.environ["MEDIAPLANE_STATE_DIR"] = state_dir
+    if profile:
+        os.environ["MEDIAPLANE_PROFILE"] = profile
+
+
+def main() -> None:
+    """Run the command line; errors raised on purpose become one line and exit status 1."""
+    try:
+        app()
+    except MediaplaneError as error:
+        fail(error.message)
+    except OSError as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        fail("interrupted")
+
+
+def fail(message: str) -> None:
+    """Print the error and end with exit status 1."""
+    print(f"mediaplane: {message}", file=sys.stderr)
+    sys.exit(1)

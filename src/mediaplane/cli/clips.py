@@ -1,0 +1,93 @@
+"""`clip`: cut a piece out of an asset."""
+
+import asyncio
+import shutil
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from mediaplane.catalog import clips
+from mediaplane.catalog.clips import Clip
+from mediaplane.cli.output import console, notes, print_json, size, span
+from mediaplane.cli.session import with_plane
+from mediaplane.errors import MediaplaneError
+from mediaplane.media.keys import ObjectKey
+from mediaplane.media.timecodes import parse_timecode
+from mediaplane.pipeline.clips import request_clip
+from mediaplane.wiring import Plane
+
+POLL_SECONDS = 0.2
+
+
+def clip(
+    asset_id: str = typer.Argument(help="Id of the asset", metavar="ASSET"),
+    start: str = typer.Argument(help="First moment, e.g. 1:23.5", metavar="START"),
+    end: str = typer.Argument(help="Last moment", metavar="END"),
+    exact: bool = typer.Option(False, "--exact", help="Re-encode to the exact frame instead of copying the stream"),
+    padding_ms: int = typer.Option(-1, "--padding-ms", help="Added on both sides; the profile's where not given"),
+    output: str = typer.Option("", "--output", "-o", help="Also write the clip to this file"),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON document and nothing else"),
+) -> None:
+    """Cut a piece out of an asset; the same piece asked for twice is made once."""
+    start_ms, end_ms = parse_timecode(start), parse_timecode(end)
+
+    async def cut(plane: Plane) -> dict[str, Any]:
+        padding = plane.settings.clip_padding_ms if padding_ms < 0 else padding_ms
+        async with plane.pool.connection() as conn:
+            asked = await request_clip(
+                conn,
+                plane.settings,
+                asset_id,
+                start_ms=start_ms,
+                end_ms=end_ms,
+                mode="exact" if exact else "fast",
+                padding_ms=padding,
+            )
+        made = await _wait(plane, asked)
+        assert made.store and made.key
+        link = plane.stores[made.store].signer.sign_get(ObjectKey(made.key))
+        return {
+            "clip_id": made.clip_id,
+            "asset_id": asset_id,
+            "t_start_ms": made.t_start_ms,
+            "t_end_ms": made.t_end_ms,
+            "mode": made.mode,
+            "expires_at": made.expires_at,
+            "url": link,
+        }
+
+    answer = with_plane(cut)
+    if output:
+        answer["file"] = output
+        answer["size_bytes"] = _download(answer["url"], Path(output))
+    if as_json:
+        print_json(answer)
+        return
+    when = span(answer["t_start_ms"], answer["t_end_ms"])
+    console.print(f"clip {answer['clip_id']}  {when}, until {answer['expires_at']:%Y-%m-%d}")
+    print(answer["url"])
+    if output:
+        console.print(f"{output}: {size(answer['size_bytes'])}")
+
+
+async def _wait(plane: Plane, asked: Clip) -> Clip:
+    with notes.status("cutting …"):
+        while True:
+            async with plane.pool.connection() as conn:
+                made = await clips.get(conn, asked.clip_id)
+            if made.status == "ready":
+                return made
+            if made.status == "failed":
+                raise MediaplaneError(f"the clip could not be made: {made.error_message}")
+            await asyncio.sleep(POLL_SECONDS)
+
+
+def _download(url: str, path: Path) -> int:
+    """Write the clip under a temporary name first, so that a file of the given name is always whole."""
+    partial = path.with_name(path.name + ".part")
+    with urllib.request.urlopen(url, timeout=60) as answer, partial.open("wb") as file:  # noqa: S310 -- a URL we signed
+        shutil.copyfileobj(answer, file, 1 << 20)
+    partial.replace(path)
+    return path.stat().st_size

@@ -1,0 +1,172 @@
+"""`ingest` and `scan`: recordings in, from files, URLs, or a bucket they were put into by hand."""
+
+import asyncio
+import shutil
+import urllib.request
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import typer
+from rich.progress import Progress, TaskID
+
+from mediaplane.access.uploads import Ingested
+from mediaplane.catalog import assets, runs
+from mediaplane.catalog.assets import Asset
+from mediaplane.catalog.runs import StageRun
+from mediaplane.cli.output import console, notes, print_json, progress_bars, size
+from mediaplane.errors import MediaplaneError
+from mediaplane.settings import load_settings
+from mediaplane.wiring import Plane, find_services, open_plane
+
+POLL_SECONDS = 0.4
+
+
+def ingest(
+    sources: list[str] = typer.Argument(help="Files, or http(s) URLs", metavar="PATH|URL..."),
+    title: str = typer.Option("", "--title", help="Title; the file's name where none is given"),
+    wait: bool = typer.Option(True, "--wait/--no-wait", help="Wait until each is ready or has failed"),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON document and nothing else"),
+) -> None:
+    """Put recordings in and wait until their words can be found."""
+    settings = find_services(load_settings(role="gateway"))
+
+    async def run() -> list[dict[str, Any]]:
+        async with open_plane(settings) as plane:
+            with progress_bars(disable=as_json and not notes.is_terminal) as bars:
+                return [await _ingest_one(plane, source, title, bars, wait=wait) for source in sources]
+
+    outcomes = asyncio.run(run())
+    if as_json:
+        print_json({"assets": outcomes})
+    else:
+        _tell(outcomes)
+    if any(outcome["status"] == "failed" for outcome in outcomes):
+        raise typer.Exit(1)
+
+
+def scan(as_json: bool = typer.Option(False, "--json", help="Print one JSON document and nothing else")) -> None:
+    """Find originals that were put into the bucket by hand."""
+    settings = find_services(load_settings(role="scanner"))
+
+    async def run() -> dict[str, Any]:
+        async with open_plane(settings) as plane:
+            with notes.status("listing …") as status:
+                report = await plane.scanner().scan(lambda seen: status.update(f"{seen} keys looked at"))
+            return {"seen": report.seen, "registered": report.registered, "skipped": report.skipped}
+
+    report = asyncio.run(run())
+    if as_json:
+        print_json(report)
+        return
+    console.print(f"{report['seen']} keys looked at, {len(report['registered'])} new originals")
+    for asset_id in report["registered"]:
+        console.print(f"  {asset_id}   follow it: mediaplane show {asset_id}")
+    for key, reason in report["skipped"]:
+        console.print(f"  left alone: {key}: {reason}", style="yellow")
+
+
+async def _ingest_one(plane: Plane, source: str, title: str, bars: Progress, *, wait: bool) -> dict[str, Any]:
+    try:
+        async with _local_copy(source, plane.settings.state_dir) as path:
+            taken = await _upload(plane, path, title or _name_of(source), bars)
+    except (MediaplaneError, OSError) as error:
+        return _outcome(None, error=error)
+    asset = await _follow(plane, taken.asset_id, bars) if wait else await _get(plane, taken.asset_id)
+    return _outcome(asset, reused=taken.reused)
+
+
+async def _upload(plane: Plane, path: Path, title: str, bars: Progress) -> Ingested:
+    bar = bars.add_task("upload", total=1, note=title)
+
+    def on_progress(done: int, total: int) -> None:
+        bars.update(bar, completed=done, total=total or 1, note=f"{title}, {size(total)}")
+
+    taken = await plane.uploader().ingest(path, title=title, on_progress=on_progress)
+    bars.update(bar, completed=1, total=1, note=f"{title}: the same bytes are here already" if taken.reused else title)
+    return taken
+
+
+async def _follow(plane: Plane, asset_id: str, bars: Progress) -> Asset:
+    """Draw a bar for each stage until the asset is ready or has failed."""
+    drawn: dict[str, TaskID] = {}
+    while True:
+        async with plane.pool.connection() as conn:
+            asset = await assets.get(conn, asset_id)
+            stages = await runs.of_asset(conn, asset_id)
+        for name, done, note in _stage_progress(stages):
+            bar = drawn.setdefault(name, bars.add_task(name, total=1, note="") if name not in drawn else drawn[name])
+            bars.update(bar, completed=done, note=note)
+        if asset.status in ("ready", "failed"):
+            return asset
+        await asyncio.sleep(POLL_SECONDS)
+
+
+def _stage_progress(stages: Sequence[StageRun]) -> Iterator[tuple[str, float, str]]:
+    """Yield name, share done and a remark for each stage, chunks taken together."""
+    names = list(dict.fromkeys(run.stage for run in stages if not run.subject))
+    for name in names:
+        group = [run for run in stages if run.stage == name and not run.subject]
+        done = sum(1.0 if run.state == "done" else run.progress for run in group) / len(group)
+        finished = sum(run.state == "done" for run in group)
+        remark = f"{finished} of {len(group)}" if len(group) > 1 else ""
+        failure = next((run.error_message for run in group if run.error_message and run.state != "done"), None)
+        yield name, done, failure or remark
+
+
+async def _get(plane: Plane, asset_id: str) -> Asset:
+    async with plane.pool.connection() as conn:
+        return await assets.get(conn, asset_id)
+
+
+def _outcome(asset: Asset | None, *, reused: bool = False, error: Exception | None = None) -> dict[str, Any]:
+    if asset is None:
+        code = error.code if isinstance(error, MediaplaneError) else "file_unreadable"
+        refusal = {"code": code, "message": str(error)}
+        return {"asset_id": None, "status": "failed", "duration_ms": None, "reused": False, "error": refusal}
+    failure = {"code": asset.error_code, "message": asset.error_message} if asset.error_code else None
+    return {
+        "asset_id": asset.asset_id,
+        "status": asset.status,
+        "duration_ms": asset.duration_ms,
+        "reused": reused,
+        "error": failure,
+    }
+
+
+def _tell(outcomes: Sequence[dict[str, Any]]) -> None:
+    for outcome in outcomes:
+        name = outcome["asset_id"] or "-"
+        if outcome["error"]:
+            console.print(f"{name}  failed: {outcome['error']['message']} ({outcome['error']['code']})", style="red")
+        else:
+            console.print(f"{name}  {outcome['status']}{' (was here already)' if outcome['reused'] else ''}")
+
+
+def _name_of(source: str) -> str:
+    return unquote(Path(urlsplit(source).path).name) if _is_url(source) else Path(source).name
+
+
+def _is_url(source: str) -> bool:
+    return source.startswith(("http://", "https://"))
+
+
+@asynccontextmanager
+async def _local_copy(source: str, state_dir: Path) -> AsyncIterator[Path]:
+    """Give the file itself, or what a URL gave in a temporary file."""
+    if not _is_url(source):
+        yield Path(source)
+        return
+    state_dir.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=state_dir, prefix="fetch-") as directory:
+        path = Path(directory) / (_name_of(source) or "download.bin")
+        await asyncio.to_thread(_fetch, source, path)
+        yield path
+
+
+def _fetch(url: str, path: Path) -> None:
+    with urllib.request.urlopen(url, timeout=60) as answer, path.open("wb") as file:  # noqa: S310 -- http(s) only, see _is_url
+        shutil.copyfileobj(answer, file, 1 << 20)

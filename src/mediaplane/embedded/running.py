@@ -1,0 +1,79 @@
+"""What a running `mediaplane up` tells other commands: `up.json` in the state directory.
+
+The file is believed only while its writer lives: it holds a lock on `up.lock`, which the kernel frees whatever ends it.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from mediaplane.errors import NotRunning, ServiceFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Where the parts of a running `up` are reached."""
+
+    pid: int
+    url: str  # of the gateway
+    database_url: str
+    storage_mode: str
+    s3_endpoint: str
+    s3_bucket: str
+    s3_access_key_id: str
+    s3_secret_access_key: str
+
+
+@contextmanager
+def only_one(state_dir: Path) -> Iterator[None]:
+    """Hold the state directory's place for one `up`.
+
+    Raises:
+        ServiceFailed: another `up` runs there.
+    """
+    state_dir.mkdir(parents=True, exist_ok=True)
+    with (state_dir / "up.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ServiceFailed(
+                f"mediaplane up runs in {state_dir} already: stop it, or give another --state-dir"
+            ) from None
+        try:
+            yield
+        finally:
+            (state_dir / "up.json").unlink(missing_ok=True)
+
+
+def announce(state_dir: Path, running: Running) -> None:
+    """Write `up.json`, readable by this user only: it has keys in it."""
+    temporary = state_dir / f"up.json.{os.getpid()}"
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        json.dump(asdict(running), file)
+    temporary.replace(state_dir / "up.json")
+
+
+def find_running(state_dir: Path) -> Running:
+    """Return what the `up` in this state directory tells.
+
+    Raises:
+        NotRunning: none runs there.
+    """
+    try:
+        with (state_dir / "up.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        try:
+            return Running(**json.loads((state_dir / "up.json").read_text()))
+        except FileNotFoundError:
+            raise NotRunning(f"mediaplane up is still starting in {state_dir}: try again in a moment") from None
+    except FileNotFoundError:
+        pass
+    raise NotRunning(
+        f"nothing runs in {state_dir}: start it with `mediaplane up` (in another terminal), "
+        "or set DATABASE_URL and S3_ENDPOINT to servers of your own"
+    )

@@ -1,0 +1,121 @@
+"""Errors as RFC 9457 problem documents: one table from our codes to HTTP."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from mediaplane.errors import MediaplaneError
+
+log = structlog.get_logger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = 5
+
+STATUS: Mapping[str, int] = {
+    "setting_invalid": 500,
+    "not_running": 503,
+    "service_failed": 503,
+    "database_unavailable": 503,
+    "schema_out_of_date": 503,
+    "invalid_id": 422,
+    "invalid_key": 422,
+    "invalid_timecode": 422,
+    "invalid_query": 422,
+    "invalid_range": 422,
+    "not_found": 404,
+    "asset_not_found": 404,
+    "object_not_found": 404,
+    "clip_not_found": 404,
+    "asset_not_ready": 409,
+    "access_denied": 502,
+    "link_invalid": 403,
+    "storage_error": 502,
+    "lease_lost": 409,
+    "run_cancelled": 409,
+    "worker_lost": 503,
+    "unexpected": 500,
+    "media_error": 422,
+    "media_empty": 422,
+    "media_unreadable": 422,
+    "media_truncated": 422,
+    "media_unsupported": 422,
+    "media_too_large": 422,
+    "tool_failed": 503,
+}
+
+# What went wrong on our side is for the log: messages of these may name hosts and settings.
+_OUR_SIDE = {
+    500: "The server made a mistake. It is in the server's log.",
+    502: "The object store did not answer as it should. It is in the server's log.",
+    503: "The server cannot do this just now. Try again in a moment.",
+}
+
+
+def problem(
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    errors: Sequence[Mapping[str, Any]] | None = None,
+) -> JSONResponse:
+    """Return the problem document; `code` is what programs compare, `detail` what people read."""
+    document: dict[str, Any] = {
+        "type": f"urn:mediaplane:problem:{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "code": code,
+    }
+    if errors is not None:
+        document["errors"] = list(errors)
+    extra = {"cache-control": "no-store", "x-content-type-options": "nosniff", **(headers or {})}
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        extra.setdefault("retry-after", str(RETRY_AFTER_SECONDS))
+    return JSONResponse(document, status_code=status, headers=extra, media_type=MEDIA_TYPE)
+
+
+def from_error(error: MediaplaneError) -> JSONResponse:
+    """Return the problem document of one of our errors."""
+    status = STATUS.get(error.code, 500)
+    if status in _OUR_SIDE:
+        log.error("request failed", code=error.code, problem=error.message)
+        return problem(status, error.code, _OUR_SIDE[status])
+    return problem(status, error.code, error.message)
+
+
+def unexpected() -> JSONResponse:
+    """Return the problem document of a fault of our own, which says nothing of what it was."""
+    return problem(500, "internal_error", _OUR_SIDE[500])
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Have every error of the application answered as a problem document."""
+    app.add_exception_handler(MediaplaneError, _ours)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+
+
+async def _ours(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, MediaplaneError)
+    return from_error(error)
+
+
+async def _invalid(_request: Request, error: Exception) -> JSONResponse:
+    """Name the fields that are wrong, and never repeat what was sent: it may be a secret in the wrong place."""
+    assert isinstance(error, RequestValidationError)
+    fields = [{"field": ".".join(str(part) for part in item["loc"]), "problem": item["msg"]} for item in error.errors()]
+    detail = "; ".join(f"{field['field']}: {field['problem']}" for field in fields)
+    return problem(422, "invalid_request", detail, errors=fields)
+
+
+async def _http(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    code = {404: "no_such_path", 405: "method_not_allowed"}.get(error.status_code, "bad_request")
+    return problem(error.status_code, code, f"{error.detail}.", headers=error.headers)

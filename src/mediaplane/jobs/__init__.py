@@ -1,0 +1,1 @@
+"""Work waiting to be done: enqueue, worker loop, retries, periodic tasks."""

@@ -1,0 +1,74 @@
+"""Object keys: the only place where they are made, checked and read back."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NewType
+
+from mediaplane.errors import InvalidKey
+from mediaplane.media.ids import ID_PATTERN
+
+ObjectKey = NewType("ObjectKey", str)
+
+MAX_KEY_BYTES = 1024  # Source: Amazon S3 User Guide, "Naming Amazon S3 objects"
+
+ROLES = ("original", "proxy", "segment", "playlist", "poster", "frame", "debug", "clip", "log")
+
+
+def check_key(text: str) -> ObjectKey:
+    """Return `text` as a key that every store accepts.
+
+    Raises:
+        InvalidKey: empty, over 1024 bytes, with an empty, `.` or `..` part, or with control characters or a backslash.
+    """
+    if not text or len(text.encode()) > MAX_KEY_BYTES:
+        raise InvalidKey(f"a key has 1 to {MAX_KEY_BYTES} bytes, not {len(text.encode())}")
+    if any(part in ("", ".", "..") for part in text.split("/")):
+        raise InvalidKey(f"{text!r}: no part of a key may be empty, '.' or '..'")
+    if any(ord(char) < 32 or ord(char) == 127 or char == "\\" for char in text):
+        raise InvalidKey(f"{text!r}: a key has no control characters and no backslash")
+    return ObjectKey(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Key templates of one deployment, by role; fields are `{asset_id}`, `{ext}`, `{name}`, …"""
+
+    templates: Mapping[str, str]
+
+    def key(self, role: str, **fields: str | int) -> ObjectKey:
+        """Return the key of `role`, e.g. `key("frame", asset_id="a1", timestamp_ms=1500)`.
+
+        Raises:
+            InvalidKey: the layout has no such role, or a field is missing or makes a bad key.
+        """
+        try:
+            return check_key(self.templates[role].format(**fields))
+        except KeyError as error:
+            raise InvalidKey(f"the layout cannot make a {role} key: {error} is missing") from error
+
+    def prefix(self, role: str) -> str:
+        """Return what stands before the first field, the prefix to list for `role`."""
+        return self.templates[role].split("{", 1)[0]
+
+    def read(self, role: str, key: str) -> dict[str, str] | None:
+        """Return the fields that stand in `key`, or None where it is no key of `role`."""
+        match = re.fullmatch(_pattern(self.templates[role]), key)
+        return match.groupdict() if match else None
+
+
+_FIELDS = {
+    "asset_id": ID_PATTERN,
+    "clip_id": ID_PATTERN,
+    "job_id": ID_PATTERN,
+    "timestamp_ms": "[0-9]+",
+    "ext": "[A-Za-z0-9]+",
+}
+
+
+def _pattern(template: str) -> str:
+    pieces = re.split(r"\{(\w+)\}", template)
+    return "".join(
+        re.escape(piece) if index % 2 == 0 else f"(?P<{piece}>{_FIELDS.get(piece, '[^/]+')})"
+        for index, piece in enumerate(pieces)
+    )

@@ -1,0 +1,1 @@
+"""Everything that decodes: child processes with limits, so that hostile media harms nobody."""

@@ -1,0 +1,100 @@
+"""A picture that stands for a video: from the original at about a tenth of it, not a black one."""
+
+from pathlib import Path
+from typing import Any
+
+import av.error
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mediaplane.errors import MediaUnreadable, MediaUnsupported
+from mediaplane.pipeline.tools.answer import Report, answer
+from mediaplane.pipeline.tools.child import Limits, ask
+from mediaplane.pipeline.tools.pictures import YuvFrame, write_bgr, yuv_to_bgr
+from mediaplane.pipeline.tools.probe import opened
+from mediaplane.pipeline.tools.results import Picture, Probe, VideoStream
+from mediaplane.pipeline.tools.source import read_head
+
+MAX_WIDTH = 1280
+SHARES = (0.10, 0.03, 0.25, 0.5)  # of the duration; later ones only while what was seen is dull
+LIVELY = 200.0  # variance of brightness; a black or empty picture is below
+_FRAMES_TRIED = 600  # from a keyframe to the wanted time, at most
+
+
+async def make_poster(source: str, probe: Probe, path: Path, *, limits: Limits, ca_file: str | None = None) -> Picture:
+    """Write a JPEG at most 1280 wide to `path`: of a video the liveliest of a few moments, of an image itself.
+
+    Raises:
+        MediaUnsupported: there is no picture.
+        MediaError, StorageError, ToolFailed: none can be read.
+    """
+    request = {"source": source, "probe": probe.to_json(), "path": str(path), "ca_file": ca_file}
+    return Picture.from_json(await ask("poster", request, limits=limits))
+
+
+def _work(request: dict[str, Any], _report: Report) -> dict[str, Any]:
+    probe, path = Probe.from_json(request["probe"]), Path(request["path"])
+    if probe.video is None:
+        raise MediaUnsupported("there is no picture to make a poster of")
+    cv2.setNumThreads(1)
+    image_demuxer = None
+    if probe.kind == "image":
+        image_demuxer = read_head(request["source"], request["ca_file"]).image_demuxer
+    with opened(request["source"], request["ca_file"], image_demuxer=image_demuxer) as container:
+        frame = _choose(container, probe, probe.video)
+        picture = _shown(frame, probe.video)
+    write_bgr(picture, path)
+    return Picture(picture.shape[1], picture.shape[0], path.stat().st_size).to_json()
+
+
+def _choose(container: Any, probe: Probe, video: VideoStream) -> Any:
+    stream = container.streams[video.index]
+    shares = SHARES if probe.kind == "video" and probe.duration_ms and probe.seekable else (0.0,)
+    best, most = None, -1.0
+    for share in shares:
+        frame = _frame_at(container, stream, video, share * (probe.duration_ms or 0))
+        variance = _variance(frame) if frame is not None else -1.0
+        if variance > most:
+            best, most = frame, variance
+        if most >= LIVELY:
+            break
+    if best is None:
+        raise MediaUnreadable("no frame of the video can be decoded")
+    return best
+
+
+def _frame_at(container: Any, stream: Any, video: VideoStream, timestamp_ms: float) -> Any:
+    target = video.start_pts + round(timestamp_ms / 1000 / video.time_base)
+    last = None
+    try:
+        if timestamp_ms > 0:
+            container.seek(target, stream=stream)
+        for tried, frame in enumerate(container.decode(stream)):
+            last = frame
+            if frame.pts is None or frame.pts >= target or tried >= _FRAMES_TRIED:
+                break
+    except av.error.InvalidDataError:
+        pass  # damaged here; other moments may be whole
+    return last
+
+
+def _variance(frame: Any) -> float:
+    gray = frame.reformat(width=160, height=90, format="gray").to_ndarray()
+    return float(np.var(gray))
+
+
+def _shown(frame: Any, video: VideoStream) -> NDArray[np.uint8]:
+    """Return the picture as a player shows it: square pixels, upright, at most `MAX_WIDTH` wide."""
+    rotated = video.rotation in (90, 270)
+    width, height = float(video.width * video.sample_aspect), float(video.height)
+    factor = min(1.0, MAX_WIDTH / width)
+    size = [max(2, round(side * factor / 2) * 2) for side in (width, height)]
+    stored = size[::-1] if rotated else size
+    planes = frame.reformat(width=stored[0], height=stored[1], format="yuv420p", dst_color_range=1).to_ndarray()
+    picture = yuv_to_bgr(YuvFrame(planes, stored[0], stored[1]), video)
+    return np.ascontiguousarray(np.rot90(picture, -video.rotation // 90))
+
+
+if __name__ == "__main__":
+    answer(_work)

@@ -1,0 +1,98 @@
+"""AWS Signature Version 4 in the query string: the arithmetic, without clocks or settings.
+
+Source: Amazon S3 API Reference, "Authenticating Requests: Using Query Parameters (AWS Signature Version 4)".
+"""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from urllib.parse import quote
+
+ALGORITHM = "AWS4-HMAC-SHA256"
+MAX_SECONDS = 7 * 24 * 3600  # the longest life S3 grants a signed URL
+_UNSAFE = re.compile(r"[^A-Za-z0-9\-._~/]")
+PAYLOAD = "UNSIGNED-PAYLOAD"  # whoever signs a URL does not know the bytes that will be sent
+
+
+def quote_key(key: str) -> str:
+    """Return a key as it stands in a URL's path: all but `A-Za-z0-9-_.~/` percent-encoded as UTF-8."""
+    # most keys need no quoting, and asking is three times as fast: a third of a signature's cost
+    return quote(key, safe="/") if _UNSAFE.search(key) else key
+
+
+def quote_query(parameters: Mapping[str, str]) -> str:
+    """Return the parameters sorted and percent-encoded, `/` too."""
+    pairs = sorted((quote(name, safe=""), quote(value, safe="")) for name, value in parameters.items())
+    return "&".join(f"{name}={value}" for name, value in pairs)
+
+
+def signing_key(secret_access_key: str, day: str, region: str) -> bytes:
+    """Return the key for all S3 requests of one day (`YYYYMMDD`) in one region."""
+    key = f"AWS4{secret_access_key}".encode()
+    for part in (day, region, "s3", "aws4_request"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key
+
+
+def scope(day: str, region: str) -> str:
+    """Return what a signature is good for: day, region, service."""
+    return f"{day}/{region}/s3/aws4_request"
+
+
+def authorisation(
+    *, access_key_id: str, region: str, time: datetime, seconds: int, session_token: str, signed_headers: str
+) -> dict[str, str]:
+    """Return the query parameters of a signed URL, all but the signature."""
+    parameters = {
+        "X-Amz-Algorithm": ALGORITHM,
+        "X-Amz-Credential": f"{access_key_id}/{scope(f'{time:%Y%m%d}', region)}",
+        "X-Amz-Date": f"{time:%Y%m%dT%H%M%SZ}",
+        "X-Amz-Expires": str(seconds),
+        "X-Amz-SignedHeaders": signed_headers,
+    }
+    return parameters | ({"X-Amz-Security-Token": session_token} if session_token else {})
+
+
+class KeyedHash:
+    """HMAC-SHA256 of many short texts with one key: RFC 2104 by hand.
+
+    Both padded key blocks are hashed once, which makes it about three times as fast as `hmac.digest`.
+    """
+
+    __slots__ = ("_inner", "_outer")
+
+    def __init__(self, key: bytes) -> None:
+        block = (key if len(key) <= 64 else hashlib.sha256(key).digest()).ljust(64, b"\0")
+        self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block))
+        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
+
+    def of(self, text: bytes) -> bytes:
+        """Return the 32 bytes of the hash."""
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(text)
+        outer.update(inner.digest())
+        return outer.digest()
+
+
+class Signature:
+    """Signs canonical requests of one key, time and region; made once, used for many URLs."""
+
+    __slots__ = ("_hash", "_prefix")
+
+    def __init__(self, secret_access_key: str, time: datetime, region: str) -> None:
+        day = f"{time:%Y%m%d}"
+        self._prefix = f"{ALGORITHM}\n{time:%Y%m%dT%H%M%SZ}\n{scope(day, region)}\n"
+        self._hash = KeyedHash(signing_key(secret_access_key, day, region))
+
+    def of(self, canonical_request: str) -> str:
+        """Return the signature in hexadecimal."""
+        digest = hashlib.sha256(canonical_request.encode()).hexdigest()
+        return self._hash.of((self._prefix + digest).encode()).hex()
+
+
+def canonical_request(method: str, path: str, query: str, headers: Mapping[str, str]) -> str:
+    """Return the text that is signed; `headers` are lower case and sorted."""
+    lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
+    return f"{method}\n{path}\n{query}\n{lines}\n{';'.join(headers)}\n{PAYLOAD}"

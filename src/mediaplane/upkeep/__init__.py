@@ -1,0 +1,1 @@
+"""Keeping stores and catalog in step: scanner, deletion, sweeping."""

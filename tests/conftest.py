@@ -1,0 +1,15 @@
+"""What all tests share: the services, and an orderly end when the run is terminated."""
+
+import signal
+from pathlib import Path
+
+_SERVICES = ("postgres", "s3")
+
+pytest_plugins = [
+    f"tests.services.{name}" for name in _SERVICES if (Path(__file__).parent / "services" / f"{name}.py").exists()
+]
+
+
+def pytest_configure() -> None:
+    """Let SIGTERM (a timeout's, CI's) end the run as Ctrl-C does, so that fixtures stop their servers."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
