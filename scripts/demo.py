@@ -18,7 +18,7 @@ from typing import Any
 import imageio_ffmpeg
 
 ROOT = Path(__file__).resolve().parent.parent
-STATE = Path(".mediaplane")
+STATE = Path(os.environ.get("MEDIAPLANE_STATE_DIR") or ".mediaplane")
 DEMO = Path("samples/demo.mp4")
 CLI = [str(Path(sys.executable).with_name("mediaplane"))]
 START_SECONDS = 120
@@ -120,7 +120,7 @@ def search(kind: str, query: str, asset: str) -> dict[str, Any]:
 
 def start_up() -> subprocess.Popen[bytes]:
     """Start `mediaplane up` on a free port and wait until the other commands find it."""
-    STATE.mkdir(exist_ok=True)
+    STATE.mkdir(parents=True, exist_ok=True)
     log = (STATE / "up.log").open("wb")
     up = subprocess.Popen(
         [*CLI, "up", "--port", "0"], stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True

@@ -24,6 +24,7 @@ from mediaplane.postgres import Pool, open_pool
 from mediaplane.settings import Settings
 from mediaplane.storage import buckets
 from mediaplane.storage.endpoint import read_endpoint
+from mediaplane.storage.local import LocalStore
 from mediaplane.storage.open import OpenStore, open_stores
 from mediaplane.upkeep import deletion, sweeping
 from mediaplane.upkeep.scanner import Scanner
@@ -105,15 +106,18 @@ class Plane:
             "stalled": (timedelta(seconds=20), lambda conn: sweeping.resume_stalled(conn, self.flow.advance)),
             "uploads": (timedelta(minutes=1), sweeping.sweep_uploads),
             "intents": (timedelta(minutes=10), sweeping.sweep_intents),
-            "multipart": (timedelta(hours=6), lambda _conn: asyncio.to_thread(self._abort_multipart)),
+            "unfinished": (timedelta(hours=6), lambda _conn: asyncio.to_thread(self._remove_unfinished)),
             "clips": (timedelta(days=1), sweeping.remove_expired_clips),
             "lexicon": (timedelta(hours=1), lexicon.prune_lexicon),
         }
 
-    def _abort_multipart(self) -> None:
-        """Abort multipart uploads whose writer was killed: their parts use storage that no listing shows."""
+    def _remove_unfinished(self) -> None:
+        """Remove what killed writers left where no listing shows it: multipart parts, temporary files."""
         if self.settings.s3_endpoint:
             buckets.abort_uploads(read_endpoint(self.settings), older_than=ABANDONED_AFTER)
+        directory = self.stores["local"].store
+        if isinstance(directory, LocalStore):
+            directory.remove_unfinished()
 
 
 @asynccontextmanager

@@ -22,8 +22,6 @@ from urllib.parse import quote
 import imageio_ffmpeg
 import pytest
 import pytest_asyncio
-from tests.services.gateway import Gateway, running_gateway
-from tests.services.rgw import end_with_parent
 
 from mediaplane.pipeline.tools.audio import encode_audio
 from mediaplane.pipeline.tools.child import Limits
@@ -32,6 +30,8 @@ from mediaplane.pipeline.tools.plan import plan_chunks
 from mediaplane.pipeline.tools.probe import probe
 from mediaplane.storage.buckets import set_cors
 from mediaplane.storage.endpoint import read_endpoint
+from tests.services.gateway import Gateway, running_gateway
+from tests.services.rgw import end_with_parent
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -63,8 +63,7 @@ class Recording:
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def recording(module_dsn, tmp_path_factory, seaweed, fresh_bucket) -> AsyncIterator[Recording]:
-    """Twelve seconds in two chunks with sound, encoded by the pipeline's own tools."""
-    work = tmp_path_factory.mktemp("recording")
+    """Twelve seconds in two chunks with sound, encoded by the pipeline's own tools, in a private bucket."""
     environ = {
         "STORAGE_MODE": "s3",
         "S3_ENDPOINT": seaweed.http_endpoint,
@@ -72,11 +71,24 @@ async def recording(module_dsn, tmp_path_factory, seaweed, fresh_bucket) -> Asyn
         "S3_ACCESS_KEY_ID": seaweed.access_key,
         "S3_SECRET_ACCESS_KEY": seaweed.secret_key,
     }
+    work = tmp_path_factory.mktemp("recording")
     async with running_gateway(module_dsn, work, environ) as gateway:
         await asyncio.to_thread(set_cors, read_endpoint(gateway.plane.settings), ["*"])
-        await gateway.add_asset("film")
-        await _encode(gateway, "film", await _film(work), work)
-        yield Recording(gateway, "film")
+        yield await _record(gateway, "film", work)
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def local_recording(module_dsn, tmp_path_factory) -> AsyncIterator[Recording]:
+    """The same in a directory, whose bytes the gateway serves itself."""
+    work = tmp_path_factory.mktemp("recording")
+    async with running_gateway(module_dsn, work, {"STORAGE_MODE": "local"}) as gateway:
+        yield await _record(gateway, "local-film", work)
+
+
+async def _record(gateway: Gateway, asset_id: str, work: Path) -> Recording:
+    await gateway.add_asset(asset_id)
+    await _encode(gateway, asset_id, await _film(work), work)
+    return Recording(gateway, asset_id)
 
 
 async def _film(directory: Path) -> Path:
@@ -141,6 +153,15 @@ async def test_browser_plays_from_a_moment(recording, tmp_path):
     assert seen["outcome"] == "ended", seen
     assert 8.4 <= seen["started_at"] <= 8.8
     assert min(seen["frame_times"]) >= 8.4
+
+
+async def test_browser_plays_from_a_directory(local_recording, tmp_path):
+    """In local mode the gateway's own byte server plays as the bucket does."""
+    seen = await _play(local_recording.url(start_ms=5000), tmp_path)
+    assert seen["outcome"] == "ended", seen
+    assert 4.9 <= seen["started_at"] <= 5.3
+    assert [error for error in seen["errors"] if error["fatal"] or _is_gap(error)] == []
+    assert len(seen["buffered"]) == 1
 
 
 def _is_gap(error: dict[str, Any]) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from tests.acceptance.plane import MEDIAPLANE, clean_environ, running_plane
 
 

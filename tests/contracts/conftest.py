@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.services.failing_store import FailingStore
-from tests.services.s3 import S3Server
 
 from mediaplane.media.keys import ObjectKey
 from mediaplane.storage.endpoint import S3Endpoint
@@ -16,6 +14,8 @@ from mediaplane.storage.local import UNFINISHED, LocalStore
 from mediaplane.storage.memory import MemoryStore
 from mediaplane.storage.s3 import S3Store
 from mediaplane.storage.store import ObjectStore
+from tests.services.failing_store import FailingStore
+from tests.services.s3 import S3Server
 
 PART_BYTES = 5 << 20  # the smallest that S3 allows
 S3_CASES = [

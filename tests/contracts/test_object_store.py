@@ -9,15 +9,15 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.contracts.conftest import PART_BYTES, S3_CASES, Case
-from tests.services.rgw import free_port
-from tests.services.s3 import S3Server
 
 from mediaplane.errors import AccessDenied, InvalidRange, ObjectNotFound, StorageError
 from mediaplane.media.keys import ObjectKey, check_key
 from mediaplane.storage.endpoint import S3Endpoint
 from mediaplane.storage.s3 import S3Store
 from mediaplane.storage.store import Chunks, ObjectStore
+from tests.contracts.conftest import PART_BYTES, S3_CASES, Case
+from tests.services.rgw import free_port
+from tests.services.s3 import S3Server
 
 ODD_KEYS = [
     "with space.txt",

@@ -9,13 +9,13 @@ from urllib.parse import parse_qs, parse_qsl, unquote, urlsplit
 
 import httpx
 import pytest
-from tests.contracts.conftest import S3_CASES, Case
 
 from mediaplane.errors import LinkInvalid, SettingInvalid
 from mediaplane.media.keys import ObjectKey, check_key
 from mediaplane.storage.endpoint import S3Endpoint
 from mediaplane.storage.signing import Clock, LinkSigner, S3Signer
 from mediaplane.storage.store import Signer
+from tests.contracts.conftest import S3_CASES, Case
 
 BODY = b"0123456789"
 HOUR = timedelta(hours=1)

@@ -134,18 +134,20 @@ def test_postmaster_killed_starts_again_with_its_data(server):
     assert ask(server, "SELECT answer FROM kept") == 42
 
 
-def test_orphan_deep_in_work_is_ended(server, monkeypatch):
-    """A backend that outlives its server and does not notice does not keep the next one from starting."""
+@pytest.mark.parametrize("then", ["start", "close"])
+def test_orphan_deep_in_work_is_ended(server, monkeypatch, then):
+    """A backend that outlives its killed server, and does not notice, hinders neither the next start nor the end."""
     monkeypatch.setattr("mediaplane.embedded.postgres.ORPHANS_TIMEOUT_SECONDS", 0.5)
     server.start()
-    busy = psycopg.connect(server.dsn, autocommit=True)
-    busy.execute("SET statement_timeout = 0")
-    busy.pgconn.send_query(b"DO $$ BEGIN LOOP END LOOP; END $$")
-    wait_for(lambda: ask(server, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'DO %'") == 1)
-    os.kill(postmaster_pid(server), signal.SIGKILL)
-    server.start()
-    assert ask(server, "SELECT 1") == 1
-    busy.close()
+    with psycopg.connect(server.dsn, autocommit=True) as busy:
+        busy.pgconn.send_query(b"DO $$ BEGIN LOOP END LOOP; END $$")
+        wait_for(lambda: ask(server, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'DO %'") == 1)
+        os.kill(postmaster_pid(server), signal.SIGKILL)
+    if then == "start":
+        server.start()
+        assert ask(server, "SELECT 1") == 1
+    server.close()
+    assert is_gone(server)
 
 
 @pytest.mark.parametrize("state", ["alive", "zombie"])

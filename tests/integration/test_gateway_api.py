@@ -11,12 +11,12 @@ import pytest
 import pytest_asyncio
 from psycopg.conninfo import make_conninfo
 from structlog.testing import capture_logs
-from tests.services.gateway import Gateway, running_gateway
-from tests.services.postgres import create_database, drop_database
 
 from mediaplane.catalog import assets, clips, objects, segments
 from mediaplane.catalog.segments import NewSegment
 from mediaplane.media.keys import ObjectKey
+from tests.services.gateway import Gateway, running_gateway
+from tests.services.postgres import create_database, drop_database
 
 SEGMENTS = 1000
 SEGMENT_US = 6_000_000

@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 import pytest_asyncio
-from tests.services.gateway import SIGNING_KEY, Gateway, running_gateway
 
 from mediaplane.catalog import assets, objects
 from mediaplane.media.ids import new_id
 from mediaplane.media.keys import ObjectKey
 from mediaplane.storage.signing import LinkSigner
+from tests.services.gateway import SIGNING_KEY, Gateway, running_gateway
 
 SIZE = 1_300_007  # several pieces, and an odd rest
 BODY = random.Random(7).randbytes(SIZE)

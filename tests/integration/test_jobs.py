@@ -6,6 +6,15 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+
+from mediaplane.catalog import runs
+from mediaplane.catalog.runs import StageRun
+from mediaplane.errors import LeaseLost, MediaUnreadable, ObjectNotFound, RunCancelled, ToolFailed
+from mediaplane.jobs import ending
+from mediaplane.jobs.queue import NAMES, enqueue, post, queries
+from mediaplane.jobs.sweeper import Sweeper
+from mediaplane.jobs.worker import Outcome, Work
+from mediaplane.postgres import Connection, connect
 from tests.services.jobs import (
     SOON,
     add_asset,
@@ -20,15 +29,6 @@ from tests.services.jobs import (
     working,
     writes,
 )
-
-from mediaplane.catalog import runs
-from mediaplane.catalog.runs import StageRun
-from mediaplane.errors import LeaseLost, MediaUnreadable, ObjectNotFound, RunCancelled, ToolFailed
-from mediaplane.jobs import ending
-from mediaplane.jobs.queue import NAMES, enqueue, post, queries
-from mediaplane.jobs.sweeper import Sweeper
-from mediaplane.jobs.worker import Outcome, Work
-from mediaplane.postgres import Connection, connect
 
 
 @pytest.fixture(scope="module")

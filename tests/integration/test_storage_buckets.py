@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
-from tests.services.rgw import free_port
 
 from mediaplane.errors import AccessDenied, StorageError
 from mediaplane.media.keys import check_key
@@ -17,6 +16,7 @@ from mediaplane.storage.endpoint import S3Endpoint
 from mediaplane.storage.listing import Listing
 from mediaplane.storage.s3 import S3Store
 from mediaplane.storage.signing import S3Signer
+from tests.services.rgw import free_port
 
 MODIFIED = "Sat, 21 Nov 2026 07:52:34 GMT"
 

@@ -11,6 +11,14 @@ from time import monotonic
 from uuid import UUID
 
 import pytest
+
+from mediaplane.catalog import runs
+from mediaplane.catalog.runs import StageRun
+from mediaplane.errors import DatabaseUnavailable, ToolFailed
+from mediaplane.jobs.queue import enqueue, take
+from mediaplane.jobs.sweeper import Sweeper
+from mediaplane.jobs.worker import Outcome, Work, work
+from mediaplane.postgres import Connection
 from tests.services.jobs import (
     LEASE,
     Endless,
@@ -27,14 +35,6 @@ from tests.services.jobs import (
     working,
     writes,
 )
-
-from mediaplane.catalog import runs
-from mediaplane.catalog.runs import StageRun
-from mediaplane.errors import DatabaseUnavailable, ToolFailed
-from mediaplane.jobs.queue import enqueue, take
-from mediaplane.jobs.sweeper import Sweeper
-from mediaplane.jobs.worker import Outcome, Work, work
-from mediaplane.postgres import Connection
 
 _ANY_ID = UUID(int=1)
 

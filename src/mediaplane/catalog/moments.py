@@ -13,7 +13,8 @@ from mediaplane.postgres import Connection, load_queries
 
 SQL = load_queries("moments")
 
-MAX_READ_WHOLE = 5000  # matches of a clause that are read and then narrowed to times; of more, the times are read
+MAX_READ_WHOLE = 2000  # matches of a clause that are read and then narrowed to times; of more, the times are read
+MAX_LOOKED_AT = 200  # segments before the end of each line, where those that match are too many to be read
 MAX_CANDIDATES = 1000  # ranked at a time, newest first: a word that is everywhere costs no more than this
 
 
@@ -151,6 +152,7 @@ async def beside(
         "assets": [line.asset_id for line in lines],
         "starts": [line.t_start_ms for line in lines],
         "ends": [line.t_end_ms for line in lines],
+        "looked_at": MAX_LOOKED_AT,
     }
     return [_line(row) for row in await _fetch(conn, query, {**_values(criteria), **times, "limit": limit})]
 

@@ -43,6 +43,8 @@ STOP_TIMEOUT_SECONDS = 60.0
 ORPHANS_TIMEOUT_SECONDS = 5.0
 SOCKET_PATH_MAX_BYTES = 107  # Source: unix(7), sun_path of 108 bytes with its closing zero
 _SOCKET_NAME = ".s.PGSQL.5432"
+# The shortest question every PostgreSQL answers. Source: PostgreSQL manual, Message Formats, SSLRequest.
+_SSL_REQUEST = struct.pack("!2i", 8, 80877103)
 
 _INITDB_OPTIONS = (
     "--username=postgres",
@@ -151,16 +153,21 @@ class EmbeddedPostgres:
         self._account.take(directory)
 
     def _listener(self) -> int | None:
-        """Return the pid of the process that listens on our socket; the kernel keeps it, no file can lie."""
+        """Return the pid of the server that answers on our socket; the kernel keeps it, no file can lie.
+
+        It must answer, not only accept: the kernel still accepts for a process that is being killed.
+        """
         with socket.socket(socket.AF_UNIX) as client:
             client.settimeout(2)
             try:
                 client.connect(os.fsencode(self._socket_directory / _SOCKET_NAME))
+                client.sendall(_SSL_REQUEST)
+                answer = client.recv(1)
                 credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
             except OSError:
                 return None
         pid, uid, _ = struct.unpack("3i", credentials)
-        return int(pid) if uid == self._account.uid else None
+        return int(pid) if answer and uid == self._account.uid else None
 
     # The server's life
 

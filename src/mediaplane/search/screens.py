@@ -12,7 +12,7 @@ from mediaplane.search.matching import Reading, match_clause
 from mediaplane.search.query import Query, Term
 
 MAX_CLAUSES = 8
-MAX_RAREST = 50  # segments of the rarest clause that are looked at, newest first
+MAX_RAREST = 30  # segments of the rarest clause that are looked at, newest first
 MAX_OTHERS = 10  # segments of each other clause that are seen at the same time as one of these
 MAX_COMBINATIONS = 10  # of lines that overlap one segment of the rarest clause
 

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from tests.unit.pipeline.screens import BlockEngine, blank, screen, write
 
 from mediaplane.pipeline.tools.lines import Line, Luma
 from mediaplane.pipeline.tools.screen import ScreenReader
+from tests.unit.pipeline.screens import BlockEngine, blank, screen, write
 
 FRAME_MS = 100
 

@@ -45,14 +45,15 @@ SELECT m.*, 0::float8 AS score, 0::bigint AS text_hash FROM matching m WHERE EXI
 ) ORDER BY m.t_start_ms DESC, m.segment_id LIMIT %(limit)s * cardinality(%(assets)s::text[]);
 
 -- name: beside_common
--- Segments that match and are seen at the same time as one of these lines; a few for each, those that begin last.
+-- The same for words that are everywhere: looks only at the segments that began last before each line ended.
 SELECT DISTINCT ON (near.segment_id) near.*, 0::float8 AS score, 0::bigint AS text_hash
 FROM unnest(%(assets)s::text[], %(starts)s::bigint[], %(ends)s::bigint[]) AS r (asset_id, t_start_ms, t_end_ms)
 CROSS JOIN LATERAL (
-    SELECT s.segment_id, s.asset_id, s.source, s.t_start_ms, s.t_end_ms, s.text, s.box, s.frame_ms
-    FROM segments s
-    WHERE {conditions} AND s.asset_id = r.asset_id AND s.t_start_ms < r.t_end_ms AND s.t_end_ms > r.t_start_ms
-    ORDER BY s.t_start_ms DESC LIMIT %(limit)s
+    SELECT s.segment_id, s.asset_id, s.source, s.t_start_ms, s.t_end_ms, s.text, s.box, s.frame_ms FROM (
+        SELECT * FROM segments b WHERE b.asset_id = r.asset_id AND b.t_start_ms < r.t_end_ms
+        ORDER BY b.t_start_ms DESC LIMIT %(looked_at)s
+    ) AS s
+    WHERE {conditions} AND s.t_end_ms > r.t_start_ms ORDER BY s.t_start_ms DESC LIMIT %(limit)s
 ) AS near ORDER BY near.segment_id;
 
 -- name: url_condition

@@ -4,9 +4,9 @@ A clip begins with the frame that is on the screen at its start. Which one that 
 variable frame rate it may be seconds old. Everything happens in one child process.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil
+from math import ceil, floor
 from pathlib import Path
 from typing import Any, Literal
 
@@ -67,19 +67,27 @@ def _request(source: str, probe: Probe, out_path: Path, start_ms: int, end_ms: i
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a clip begins, in ticks of the picture: the frame on the screen, and the keyframe to read from."""
+
+    shown_pts: int
+    keyframe_seek: int | None  # what to seek to; None: read from the beginning
+
+
 def _work(request: dict[str, Any], _report: Report) -> dict[str, Any]:
     probe = Probe.from_json(request["probe"])
     out_path = Path(request["out_path"])
-    shown_pts = _find_shown(request, probe, probe.video) if probe.video else None
+    start = _find_start(request, probe, probe.video) if probe.video else None
     mode: Literal["fast", "exact"] = "exact"
     if request["mode"] == "fast" and _can_copy(probe):
         try:
-            _copy(request, probe, shown_pts, out_path)
+            _copy(request, probe, start, out_path)
             mode = "fast"
         except MediaError:
-            _encode(request, probe, shown_pts, out_path)
+            _encode(request, probe, start, out_path)
     else:
-        _encode(request, probe, shown_pts, out_path)
+        _encode(request, probe, start, out_path)
     with opened(str(out_path), None) as container:
         duration_ms = round((container.duration or 0) / 1000)
     return ClipResult(mode, duration_ms, out_path.stat().st_size).to_json()
@@ -92,64 +100,94 @@ def _can_copy(probe: Probe) -> bool:
     return probe.seekable and probe.video.codec in COPIED_PICTURES
 
 
-def _find_shown(request: dict[str, Any], probe: Probe, video: VideoStream) -> int:
-    """Return the time (ticks) of the frame that is on the screen at the start, from packets alone."""
+def _find_start(request: dict[str, Any], probe: Probe, video: VideoStream) -> Start:
+    """Find the frame that is on the screen at the start, and the keyframe before it, from packets alone."""
     target = video.start_pts + int(Fraction(request["start_us"], 1_000_000) / video.time_base)
     with opened(request["source"], request["ca_file"]) as container:
         stream = container.streams[video.index]
-        if probe.seekable:
-            container.seek(target, stream=stream)
-        elif request["start_us"] > EARLY_US:
-            container.seek(target - round(EARLY_US / 1_000_000 / video.time_base), stream=stream)
-        return max(_times_until(container, stream, target), default=video.start_pts)
+        if not probe.seekable:
+            early = round(EARLY_US / 1_000_000 / video.time_base)
+            return _without_index(container, stream, video, target, early)
+        seek = target
+        while True:
+            container.seek(seek, stream=stream)
+            keyframe, times = _times_until(container, stream, target)
+            if times:
+                return Start(max(times), _lands_on(probe, keyframe))
+            if keyframe is None or keyframe[1] <= video.start_pts:
+                return Start(video.start_pts, None)
+            # MP4 is searched by decoding times, which lie before those of showing: it landed behind the target.
+            seek = min(seek, keyframe[0]) - 1
 
 
-def _times_until(container: Any, stream: Any, target: int) -> list[int]:
-    """Return times of frames at or before `target`; frames may be stored up to 16 places before they are shown."""
-    found, beyond = [], 0
+def _lands_on(probe: Probe, keyframe: tuple[int, int] | None) -> int | None:
+    """Return the time to seek to in order to land on a keyframe (decoded at, shown at)."""
+    if keyframe is None:
+        return None
+    return keyframe[0] if "mov" in probe.container else keyframe[1]
+
+
+def _without_index(container: Any, stream: Any, video: VideoStream, target: int, early: int) -> Start:
+    if target - early <= video.start_pts:
+        return Start(max(_times_until(container, stream, target)[1], default=video.start_pts), None)
+    container.seek(target - early, stream=stream)
+    return Start(max(_times_until(container, stream, target)[1], default=video.start_pts), target - early)
+
+
+def _times_until(container: Any, stream: Any, target: int) -> tuple[tuple[int, int] | None, list[int]]:
+    """Return the first keyframe (decoded at, shown at), and the times of frames at or before `target`.
+
+    A frame may be stored up to 16 places before it is shown (Source: ITU-T H.264, max_num_reorder_frames).
+    """
+    keyframe, found, beyond = None, [], 0
     for tried, packet in enumerate(container.demux(stream)):
         if packet.pts is None:
             continue
+        if keyframe is None and packet.is_keyframe:
+            keyframe = (int(packet.pts if packet.dts is None else packet.dts), int(packet.pts))
         if packet.pts <= target:
             found.append(int(packet.pts))
         else:
             beyond += 1
         if beyond > 16 or tried > _PACKETS_TRIED:
             break
-    return found
+    return keyframe, found
 
 
-def _copy(request: dict[str, Any], probe: Probe, shown_pts: int | None, out_path: Path) -> None:
-    start_us = request["start_us"]
-    if probe.video is not None and shown_pts is not None:
+def _copy(request: dict[str, Any], probe: Probe, start: Start | None, out_path: Path) -> None:
+    start_us, seek_us = request["start_us"], None
+    if probe.video is not None and start is not None:
         # A player drops a frame that begins before the edit list does, so the list begins with the frame.
-        start_us = int(shown_pts * probe.video.time_base * 1_000_000) - probe.start_us
-    copy_sound = bool(probe.audio) and probe.audio[0].codec in COPIED_SOUNDS
+        start_us = floor(start.shown_pts * probe.video.time_base * 1_000_000) - probe.start_us
+        seek_us = _seek_us(probe.video, start)
+    elif start_us > EARLY_US:
+        seek_us = probe.start_us + start_us - EARLY_US
     arguments = fast_cut_arguments(
         input_arguments(request["source"], request["ca_file"]),
         probe,
         start_us=start_us,
         end_us=request["end_us"],
-        copy_sound=copy_sound,
+        seek_us=seek_us,
+        copy_sound=bool(probe.audio) and probe.audio[0].codec in COPIED_SOUNDS,
     )
     ffmpeg.run([*arguments, str(out_path)])
 
 
-def _encode(request: dict[str, Any], probe: Probe, shown_pts: int | None, out_path: Path) -> None:
-    seek_us: int | None = None
-    if probe.video is not None and shown_pts is not None:
-        near_us = ceil(shown_pts * probe.video.time_base * 1_000_000)
-        seek_us = near_us if probe.seekable else near_us - EARLY_US
-    elif probe.audio:
-        seek_us = probe.start_us + request["start_us"] - EARLY_US
-    if seek_us is not None and seek_us <= probe.start_us:
-        seek_us = None
+def _seek_us(video: VideoStream, start: Start) -> int | None:
+    return None if start.keyframe_seek is None else ceil(start.keyframe_seek * video.time_base * 1_000_000)
+
+
+def _encode(request: dict[str, Any], probe: Probe, start: Start | None, out_path: Path) -> None:
+    if probe.video is not None and start is not None:
+        seek_us = _seek_us(probe.video, start)
+    else:
+        seek_us = probe.start_us + request["start_us"] - EARLY_US if request["start_us"] > EARLY_US else None
     arguments = exact_cut_arguments(
         input_arguments(request["source"], request["ca_file"]),
-        probe if shown_pts is not None else replace(probe, video=None),
+        probe,
         start_us=request["start_us"],
         end_us=request["end_us"],
-        shown_pts=shown_pts,
+        shown_pts=None if start is None else start.shown_pts,
         seek_us=seek_us,
     )
     ffmpeg.run([*arguments, str(out_path)])

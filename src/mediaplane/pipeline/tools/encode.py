@@ -151,7 +151,7 @@ def seek(chunk: Chunk, video: VideoStream, early_us: int = 0) -> list[str]:
     if chunk.start_pts is None:
         return []
     seconds = (chunk.start_pts * video.time_base) - Fraction(early_us, 1_000_000)
-    return ["-seek_timestamp", "1", "-noaccurate_seek", "-ss", _seconds(ceil(seconds * 1_000_000))]
+    return _seek_near(ceil(seconds * 1_000_000))
 
 
 def offset(probe: Probe) -> list[str]:
@@ -256,13 +256,11 @@ def exact_cut_arguments(
 
     `shown_pts` is the frame on the screen at the start; it is shown from the start on, not from its own time.
     """
-    arguments = [*_threads(2), "-copyts"]
-    if seek_us is not None:
-        arguments += ["-seek_timestamp", "1", "-noaccurate_seek", "-ss", _seconds(seek_us)]
+    arguments = [*_threads(2), "-copyts", *_seek_near(seek_us)]
     graph, maps = [], []
     if probe.video is not None and shown_pts is not None:
         graph.append(_exact_picture(probe.video, start_us, end_us, shown_pts))
-        maps += ["-map", "[v]", *_h264(crf=20), *_timing(probe.video)]
+        maps += ["-map", "[v]", *_h264(crf=20), *_timing(probe.video), *_ending(end_us - start_us)]
     if probe.audio:
         graph.append(_exact_sound(probe, start_us, end_us))
         maps += ["-map", "[a]", *_aac(probe.audio[0].channels)]
@@ -283,6 +281,11 @@ def _exact_picture(video: VideoStream, start_us: int, end_us: int, shown_pts: in
     return f"[0:{video.index}]{limits},{shift},{scale}[v]"
 
 
+def _ending(length_us: int) -> list[str]:
+    # The last frame may have been on the screen for minutes after the clip's end.
+    return ["-bsf:v", f"setts=duration=if(DURATION\\,min(DURATION\\,max(1\\,{length_us / 1_000_000:.6f}/TB-PTS)))"]
+
+
 def _exact_sound(probe: Probe, start_us: int, end_us: int) -> str:
     rate = sound_rate(probe.audio[0].sample_rate)
     first, end = ((probe.start_us + time_us) * rate // 1_000_000 for time_us in (start_us, end_us))
@@ -291,21 +294,33 @@ def _exact_sound(probe: Probe, start_us: int, end_us: int) -> str:
 
 
 def fast_cut_arguments(
-    source: Sequence[str], probe: Probe, *, start_us: int, end_us: int, copy_sound: bool
+    source: Sequence[str], probe: Probe, *, start_us: int, end_us: int, seek_us: int | None, copy_sound: bool
 ) -> list[str]:
     """Return the arguments that copy the streams from `start_us` to `end_us`.
 
-    Packets begin with the keyframe before; an edit list hides what is before the start. `-avoid_negative_ts
-    make_zero` would show it, so it must never be given.
+    Packets begin with the keyframe at `seek_us`. Times are moved so that the start is 0: what lies before has
+    negative times, and the edit list hides it. `-avoid_negative_ts make_zero` would show it.
     """
-    begin = ["-seek_timestamp", "1", "-ss", _seconds(probe.start_us + start_us)]
-    arguments = [*begin, *source, "-t", _seconds(end_us - start_us)]
+    arguments = ["-copyts", *_seek_near(seek_us), *source, "-t", _seconds(probe.start_us + end_us)]
     if probe.video is not None:
         arguments += ["-map", f"0:{probe.video.index}", "-c:v", "copy"]
     if probe.audio:
         arguments += ["-map", f"0:{probe.audio[0].index}"]
         arguments += ["-c:a", "copy"] if copy_sound else _aac(probe.audio[0].channels)
-    return [*arguments, "-movflags", "+faststart", "-f", "mp4"]
+    return [
+        *arguments,
+        "-output_ts_offset",
+        _seconds(-probe.start_us - start_us),
+        "-movflags",
+        "+faststart",
+        "-f",
+        "mp4",
+    ]
+
+
+def _seek_near(seek_us: int | None) -> list[str]:
+    # By the container's own times, and without ffmpeg's trim, which counts from the container's start.
+    return [] if seek_us is None else ["-seek_timestamp", "1", "-noaccurate_seek", "-ss", _seconds(seek_us)]
 
 
 def proxy_arguments(source: Sequence[str], probe: Probe) -> list[str]:

@@ -258,5 +258,5 @@ def _crop_planes(crop: Luma) -> NDArray[np.float32]:
 
 def _crop_width(crop: Luma) -> int:
     """Return how wide `crop` is when it is as high as the model expects."""
-    width = math.ceil(CROP_HEIGHT * crop.shape[1] / crop.shape[0])
+    width = math.ceil(CROP_HEIGHT * int(crop.shape[1]) / int(crop.shape[0]))
     return min(MAX_CROP_WIDTH, max(CROP_STEP, width))

@@ -27,7 +27,7 @@ def restore_spaces(letters: Sequence[str], centres: Sequence[float], crop: Luma)
     rows = np.flatnonzero(ink.any(1))
     if len(letters) < 2 or not rows.size:
         return "".join(text)
-    gaps = _gaps(ink.any(0))
+    gaps = _gaps(np.asarray(ink.any(0)))
     least = max(MIN_GAP * float(rows[-1] - rows[0] + 1), MIN_TIMES_OTHER_GAPS * _usual(gaps))
     for start, end in reversed([gap for gap in gaps if gap[1] - gap[0] >= least]):
         after = int(np.searchsorted(centres, (start + end) / 2))
@@ -38,7 +38,8 @@ def restore_spaces(letters: Sequence[str], centres: Sequence[float], crop: Luma)
 
 def _ink(crop: Luma) -> NDArray[np.bool_]:
     background = int(np.bincount(crop.ravel()).argmax())
-    return np.asarray(cv2.absdiff(crop, np.full_like(crop, background)) > INK)
+    ink: NDArray[np.bool_] = np.asarray(cv2.absdiff(crop, np.full_like(crop, background)) > INK)
+    return ink
 
 
 def _gaps(columns: NDArray[np.bool_]) -> list[tuple[int, int]]:
