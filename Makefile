@@ -48,5 +48,5 @@ $(READY): requirements.lock pyproject.toml scripts/setup.sh
 	@touch $@
 
 $(BROWSER): tests/browser/package-lock.json
-	@cd tests/browser && npm ci --silent --no-audit --no-fund
+	@cd tests/browser && npm ci --silent --ignore-scripts --no-audit --no-fund
 	@touch $@

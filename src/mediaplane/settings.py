@@ -144,6 +144,12 @@ class Settings:
     link_minutes: int = _setting(
         "MEDIAPLANE_LINK_MINUTES", _whole(2, 10080), 60, "how long a signed link lives at least"
     )
+    playback_minutes: int = _setting(
+        "MEDIAPLANE_PLAYBACK_MINUTES",
+        _whole(2, 10080),
+        720,
+        "how long a playlist's URL and those in it live at least: players read a playlist once",
+    )
     owner: str = _setting("MEDIAPLANE_OWNER", _text, "local", "owner of what this process makes")
     team: str = _setting("MEDIAPLANE_TEAM", _text, "local", "team of what this process makes")
     workers: int = _setting("MEDIAPLANE_WORKERS", _whole(1, 64), 1, "worker processes that `up` starts")

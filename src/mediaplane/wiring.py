@@ -1,4 +1,8 @@
-"""The only place that chooses implementations: from settings to a working plane."""
+"""The only place that chooses implementations: from settings to a working plane.
+
+What is slow to import (boto3, PgQueuer, numpy, PyAV) is imported where it is needed: a command that only reads
+starts in half the time.
+"""
 
 import asyncio
 import os
@@ -8,6 +12,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mediaplane.access.links import PlaybackTokens
 from mediaplane.access.playback import frame_url, playback_url
@@ -19,10 +24,8 @@ from mediaplane.embedded.seaweed import EmbeddedSeaweed
 from mediaplane.errors import AccessDenied
 from mediaplane.jobs.periodic import Periodic
 from mediaplane.jobs.stage import Stage
-from mediaplane.pipeline.flow import Flow
 from mediaplane.postgres import Pool, open_pool
 from mediaplane.settings import Settings
-from mediaplane.storage import buckets
 from mediaplane.storage.endpoint import read_endpoint
 from mediaplane.storage.local import LocalStore
 from mediaplane.storage.open import OpenStore, open_stores
@@ -32,6 +35,10 @@ from mediaplane.upkeep.scanner import Scanner
 ABANDONED_AFTER = timedelta(days=1)
 
 
+if TYPE_CHECKING:
+    from mediaplane.pipeline.flow import Flow
+
+
 @dataclass(frozen=True, slots=True)
 class Plane:
     """Everything a process needs: database, stores and settings, opened."""
@@ -39,8 +46,14 @@ class Plane:
     settings: Settings
     pool: Pool
     stores: dict[str, OpenStore]
-    flow: Flow
     signing_key: bytes
+
+    @property
+    def flow(self) -> "Flow":
+        """The pipeline's plan."""
+        from mediaplane.pipeline.flow import Flow
+
+        return Flow(self.settings)
 
     @property
     def write_store(self) -> OpenStore:
@@ -50,7 +63,7 @@ class Plane:
     @property
     def tokens(self) -> PlaybackTokens:
         """Makes and checks what lets a URL play an asset."""
-        return PlaybackTokens(self.signing_key, lifetime=timedelta(minutes=self.settings.link_minutes))
+        return PlaybackTokens(self.signing_key, lifetime=timedelta(minutes=self.settings.playback_minutes))
 
     def playback_url(self, asset_id: str, *, start_ms: int = 0) -> str:
         """Return a URL that plays the asset from a time on."""
@@ -86,7 +99,7 @@ class Plane:
 
     def stages(self) -> Mapping[str, Stage]:
         """Return every stage by name."""
-        from mediaplane.pipeline import stages  # numpy and PyAV are slow to import; only workers need them
+        from mediaplane.pipeline import stages
         from mediaplane.pipeline.context import StageContext
 
         context = StageContext(
@@ -113,6 +126,8 @@ class Plane:
 
     def _remove_unfinished(self) -> None:
         """Remove what killed writers left where no listing shows it: multipart parts, temporary files."""
+        from mediaplane.storage import buckets
+
         if self.settings.s3_endpoint:
             buckets.abort_uploads(read_endpoint(self.settings), older_than=ABANDONED_AFTER)
         directory = self.stores["local"].store
@@ -131,7 +146,7 @@ async def open_plane(settings: Settings, *, max_connections: int = 8) -> AsyncIt
     signing_key = read_signing_key(settings)
     stores = open_configured_stores(settings, signing_key)
     async with open_pool(settings.database_url, max_size=max_connections) as pool:
-        yield Plane(settings=settings, pool=pool, stores=stores, flow=Flow(settings), signing_key=signing_key.encode())
+        yield Plane(settings=settings, pool=pool, stores=stores, signing_key=signing_key.encode())
 
 
 def open_configured_stores(settings: Settings, signing_key: str) -> dict[str, OpenStore]:
@@ -151,6 +166,8 @@ def prepare_bucket(settings: Settings) -> str:
         AccessDenied: the keys are wrong.
         StorageError: the endpoint cannot be reached.
     """
+    from mediaplane.storage import buckets
+
     endpoint = read_endpoint(settings)
     buckets.ensure_bucket(endpoint)
     try:

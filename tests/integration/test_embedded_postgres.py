@@ -10,7 +10,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -139,7 +139,7 @@ def test_orphan_deep_in_work_is_ended(server, monkeypatch, then):
     """A backend that outlives its killed server, and does not notice, hinders neither the next start nor the end."""
     monkeypatch.setattr("mediaplane.embedded.postgres.ORPHANS_TIMEOUT_SECONDS", 0.5)
     server.start()
-    with psycopg.connect(server.dsn, autocommit=True) as busy:
+    with closing(psycopg.connect(server.dsn, autocommit=True)) as busy:
         busy.pgconn.send_query(b"DO $$ BEGIN LOOP END LOOP; END $$")
         wait_for(lambda: ask(server, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'DO %'") == 1)
         os.kill(postmaster_pid(server), signal.SIGKILL)

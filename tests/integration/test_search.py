@@ -1,15 +1,19 @@
 """Search on a real PostgreSQL: what is found, how it is ranked, paged, narrowed and corrected."""
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+import random
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from mediaplane.catalog import assets, lexicon, segments
 from mediaplane.catalog.segments import Join, NewSegment
 from mediaplane.errors import AssetNotFound, InvalidQuery
-from mediaplane.postgres import Connection, Pool
+from mediaplane.postgres import Connection, Pool, connect
 from mediaplane.search.moments import Hit, search
+from tests.services.postgres import create_database, drop_database
 
 LINES = [
     "Open the settings menu",
@@ -43,6 +47,30 @@ async def add_lines(conn: Connection, texts: Sequence[str] = LINES) -> None:
     await segments.replace_chunk(conn, await add_asset(conn, "a1"), 0, in_turn(texts))
 
 
+@pytest.fixture(scope="module")
+def filled_dsn(postgres_server: str, migrated_template: str) -> Iterator[str]:
+    """A database with LINES, for tests that only read."""
+    name = create_database(postgres_server, template=migrated_template)
+    dsn = make_conninfo(postgres_server, dbname=name)
+
+    async def fill() -> None:
+        conn = await connect(dsn)
+        await add_lines(conn)
+        await conn.close()
+
+    asyncio.run(fill())
+    yield dsn
+    drop_database(postgres_server, name)
+
+
+@pytest.fixture
+async def filled(filled_dsn: str) -> AsyncIterator[Connection]:
+    """A connection to that database."""
+    connection = await connect(filled_dsn)
+    yield connection
+    await connection.close()
+
+
 async def found(conn: Connection, text: str, **more) -> list[str]:
     return [hit.text for hit in (await search(conn, text, owner=more.pop("owner", "local"), **more)).hits]
 
@@ -62,10 +90,9 @@ async def found(conn: Connection, text: str, **more) -> list[str]:
     ],
     ids=["words", "any_order", "phrase", "wrong_order", "not_word", "not_phrase", "prefix", "or", "open_quote"],
 )
-async def test_search_understands_the_query_language(conn, query, expected):
+async def test_search_understands_the_query_language(filled, query, expected):
     """Words, phrases, exclusions, beginnings and alternatives find what they say and nothing else."""
-    await add_lines(conn)
-    assert set(await found(conn, query)) == expected
+    assert set(await found(filled, query)) == expected
 
 
 @pytest.mark.parametrize(
@@ -87,10 +114,9 @@ async def test_search_understands_the_query_language(conn, query, expected):
         ("東京タワー", LINES[9]),
     ],
 )
-async def test_search_forgives_what_ocr_and_typing_do(conn, query, expected):
+async def test_search_forgives_what_ocr_and_typing_do(filled, query, expected):
     """Look-alikes, lost spaces, identifiers, accents and scripts without spaces do not hide a line."""
-    await add_lines(conn)
-    assert (await found(conn, query))[0] == expected
+    assert (await found(filled, query))[0] == expected
 
 
 @pytest.mark.parametrize(
@@ -114,17 +140,15 @@ async def test_search_forgives_what_ocr_and_typing_do(conn, query, expected):
         ("https://docs.example.com/guide/start", LINES[4]),
     ],
 )
-async def test_search_filters_by_entities(conn, query, expected):
+async def test_search_filters_by_entities(filled, query, expected):
     """Tags, names, URLs by host or path, and numbers by value or range find their line alone."""
-    await add_lines(conn)
-    assert await found(conn, query) == [expected]
+    assert await found(filled, query) == [expected]
 
 
 @pytest.mark.parametrize("query", ["url:xample.com", "url:start.example", "number:1300..2000", "number:-5"])
-async def test_search_filters_refuse_what_is_not_there(conn, query):
+async def test_search_filters_refuse_what_is_not_there(filled, query):
     """A filter is no substring search: a host matches at its labels, a number by its value."""
-    await add_lines(conn)
-    assert await found(conn, query) == []
+    assert await found(filled, query) == []
 
 
 @pytest.mark.parametrize(
@@ -139,10 +163,9 @@ async def test_search_filters_refuse_what_is_not_there(conn, query):
         ("meun", "menu"),
     ],
 )
-async def test_search_corrects_misspelt_words_and_says_so(conn, query, correct):
+async def test_search_corrects_misspelt_words_and_says_so(filled, query, correct):
     """One letter wrong, missing, doubled or swapped is met, two of them in a long word; the answer names the word."""
-    await add_lines(conn)
-    page = await search(conn, query, owner="local")
+    page = await search(filled, query, owner="local")
     assert [hit.text for hit in page.hits] == [text for text in LINES if correct in text.casefold().split()]
     assert page.corrections == {query: correct}
     hit = page.hits[0]
@@ -269,12 +292,25 @@ async def test_search_shows_a_line_once(conn):
     ]
 
 
-async def test_search_falls_back_to_most_words(conn):
+async def test_search_falls_back_to_most_words(filled):
     """Where one of many words was misread beyond repair, the others still find the line, with a low score."""
-    await add_lines(conn)
-    page = await search(conn, "deployment finished without qzx", owner="local")
+    page = await search(filled, "deployment finished without qzx", owner="local")
     assert [hit.text for hit in page.hits] == [LINES[6]]
     assert page.hits[0].score < 0.35
+
+
+async def test_search_takes_any_text(conn):
+    """No text breaks the index or a query, and a line is found by itself where it has a word at all."""
+    chance = random.Random(11)
+    signs = "ab1 \\'\"&|!()<>:*-_.,#@/%$€~é漢字ß\u0301\u200d👍🏽\t\ud800\x00"
+    texts = ["".join(chance.choices(signs, k=chance.randint(1, 25))) for _ in range(300)]
+    await segments.replace_chunk(conn, await add_asset(conn, "a1"), 0, in_turn(texts))
+    stored = [row.text for row in await segments.of_asset(conn, "a1")]
+    for text in stored[:150]:
+        phrase = '"' + text.replace('"', " ") + '"'
+        with contextlib.suppress(InvalidQuery):
+            await search(conn, text, owner="local")
+            assert text in await found(conn, phrase, limit=200)
 
 
 async def test_segments_replace_chunk_is_whole_and_repeatable(conn):

@@ -130,9 +130,7 @@ class Uploader:
         )
         async with self.pool.connection() as conn, conn.transaction():
             if not await uploads.complete(conn, upload.upload_id):
-                raise StorageError(
-                    "the upload was swept away because this process was silent too long: run it again"
-                )
+                raise StorageError("the upload was swept away because this process was silent too long: run it again")
             await register(conn, arrival, self.advance)
 
     async def _keep_touching(self, upload_id: str) -> None:

@@ -15,7 +15,6 @@ from mediaplane.cli.session import with_plane
 from mediaplane.errors import MediaplaneError
 from mediaplane.media.keys import ObjectKey
 from mediaplane.media.timecodes import parse_timecode
-from mediaplane.pipeline.clips import request_clip
 from mediaplane.wiring import Plane
 
 POLL_SECONDS = 0.2
@@ -31,6 +30,8 @@ def clip(
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document and nothing else"),
 ) -> None:
     """Cut a piece out of an asset; the same piece asked for twice is made once."""
+    from mediaplane.pipeline.clips import request_clip  # with it comes PgQueuer, which is slow to import
+
     start_ms, end_ms = parse_timecode(start), parse_timecode(end)
 
     async def cut(plane: Plane) -> dict[str, Any]:

@@ -7,11 +7,13 @@ import socket
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 import typer
+import uvloop
 
 from mediaplane.catalog import views
 from mediaplane.cli.output import console, notes
@@ -69,7 +71,7 @@ def serve() -> None:
             await serve_gateway(plane, settings.gateway_host, settings.gateway_port, stop)
 
     with open_services(load_settings(role="gateway")) as services:
-        asyncio.run(run(services.settings))
+        _run(run(services.settings))
 
 
 def worker(
@@ -97,7 +99,12 @@ def worker(
             )
 
     with open_services(load_settings(role="worker")) as services:
-        asyncio.run(run(services.settings))
+        _run(run(services.settings))
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(work)
 
 
 def prepare(settings: Settings) -> None:

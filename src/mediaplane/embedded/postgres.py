@@ -300,14 +300,15 @@ class EmbeddedPostgres:
             (self._data / "postmaster.pid").unlink(missing_ok=True)
 
     def _stop(self) -> None:
-        for how, seconds in ((signal.SIGINT, STOP_TIMEOUT_SECONDS), (signal.SIGQUIT, STOP_TIMEOUT_SECONDS)):
-            end(
-                self._postmasters(), how
-            )  # SIGINT: "fast", clients are cut off and all is written; SIGQUIT: recover later
-            if wait_until(lambda: not self._is_alive(), seconds=seconds):
+        # SIGINT is "fast": clients are cut off, all is written. SIGQUIT is "immediate": the next start recovers.
+        for how in (signal.SIGINT, signal.SIGQUIT):
+            end(self._postmasters(), how)
+            if wait_until(lambda: not self._postmasters(), seconds=STOP_TIMEOUT_SECONDS):
                 break
-        else:
-            raise ServiceFailed(f"PostgreSQL in {self._home} does not stop:\n{self._log_tail()}")
+        if not wait_until(lambda: not self._is_alive(), seconds=ORPHANS_TIMEOUT_SECONDS):
+            self._end_orphans()  # the postmaster was killed; see _settle
+            if not wait_until(lambda: not self._is_alive(), seconds=STOP_TIMEOUT_SECONDS):
+                raise ServiceFailed(f"PostgreSQL in {self._home} does not stop:\n{self._log_tail()}")
         if self._socket_directory.parent != self._data:
             shutil.rmtree(self._socket_directory, ignore_errors=True)
 

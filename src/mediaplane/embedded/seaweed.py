@@ -27,7 +27,7 @@ from mediaplane.errors import NotRunning, ServiceFailed
 
 HOST = "127.0.0.1"
 START_TIMEOUT_SECONDS = 60.0
-PORTS_TIMEOUT_SECONDS = 5.0
+PORTS_TIMEOUT_SECONDS = 2.0
 TERM_SECONDS = 2.0
 STOP_TIMEOUT_SECONDS = 30.0
 _START_ATTEMPTS = 3  # a port chosen as free may be taken before weed opens it
@@ -156,7 +156,7 @@ class EmbeddedSeaweed:
         if not (self._home / "security.toml").exists():
             self._write("security.toml", _new_security(), account)
         ports = self._read("ports.json") if keep_ports and (self._home / "ports.json").exists() else {}
-        # A process that was killed disappears from /proc a moment before its sockets close.
+        # After a kill -9 its sockets may close a moment after its command line is gone.
         if set(ports) != set(_PORT_OPTIONS) or not wait_until(
             lambda: _are_free(ports.values()), seconds=PORTS_TIMEOUT_SECONDS
         ):

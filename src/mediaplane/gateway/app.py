@@ -1,10 +1,7 @@
 """The application: routes, problems and guards around one plane."""
 
-from datetime import timedelta
-
 from fastapi import FastAPI
 
-from mediaplane.access.links import PlaybackTokens
 from mediaplane.gateway.access_log import AccessLog
 from mediaplane.gateway.context import Context
 from mediaplane.gateway.guard import Guard
@@ -19,8 +16,7 @@ def create_app(plane: Plane) -> FastAPI:
     """Return the gateway of an opened plane; the caller keeps the plane open while it serves."""
     # Without the built-in documentation pages: they load scripts from another host.
     app = FastAPI(title="mediaplane", version="1", openapi_url=OPENAPI_PATH, docs_url=None, redoc_url=None)
-    lifetime = timedelta(minutes=plane.settings.link_minutes)
-    app.state.context = Context(plane=plane, tokens=PlaybackTokens(plane.signing_key, lifetime=lifetime))
+    app.state.context = Context(plane=plane, tokens=plane.tokens)
     for module in (health, assets, playback, segments, search, clips, objects):
         app.include_router(module.router)
     add_handlers(app)

@@ -27,8 +27,8 @@ class Context:
 
     @property
     def signers(self) -> Mapping[str, Signer]:
-        """Who signs for which store."""
-        return {name: opened.signer for name, opened in self.plane.stores.items()}
+        """Who signs what players read, by store."""
+        return {name: opened.long_signer for name, opened in self.plane.stores.items()}
 
     @property
     def owner(self) -> str:

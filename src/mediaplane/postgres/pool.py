@@ -41,7 +41,14 @@ async def open_pool(dsn: str, *, max_size: int = 8) -> AsyncIterator[Pool]:
         DatabaseUnavailable: nobody answers at `dsn`, or it refuses us.
     """
     await (await connect(dsn)).close()  # its error says why; the pool's would say only that time ran out
-    pool: Pool = AsyncConnectionPool(dsn, kwargs=_connection_options(dsn), min_size=1, max_size=max_size, open=False)
+    pool: Pool = AsyncConnectionPool(
+        dsn,
+        kwargs=_connection_options(dsn),
+        min_size=1,
+        max_size=max_size,
+        open=False,
+        check=AsyncConnectionPool.check_connection,  # after a restart of the server no request meets a dead connection
+    )
     try:
         try:
             await pool.open(wait=True, timeout=CONNECT_TIMEOUT_SECONDS)

@@ -24,6 +24,7 @@ class OpenStore:
     name: str
     store: ObjectStore
     signer: Signer
+    long_signer: Signer  # for whoever reads on and on: players of long recordings, and ffmpeg
     source_url: Callable[[ObjectKey], str]  # what ffmpeg reads: a signed URL, or an absolute path
 
 
@@ -36,11 +37,11 @@ def open_stores(
         SettingInvalid: the signing key is empty.
         StorageError: the S3 endpoint cannot be used as it is written.
     """
-    lifetime = timedelta(minutes=settings.link_minutes)
+    lifetimes = [timedelta(minutes=minutes) for minutes in (settings.link_minutes, settings.playback_minutes)]
     directory = LocalStore(Path(settings.local_dir) if settings.local_dir else settings.state_dir / "media")
-    links = LinkSigner(public_url, "local", signing_key, lifetime=lifetime)
-    stores = {"local": OpenStore("local", directory, links, lambda key: str(directory.path(key)))}
+    short_link, long_link = (LinkSigner(public_url, "local", signing_key, lifetime=lifetime) for lifetime in lifetimes)
+    stores = {"local": OpenStore("local", directory, short_link, long_link, lambda key: str(directory.path(key)))}
     if s3 is not None:
-        signer = S3Signer(s3, lifetime=lifetime)
-        stores["s3"] = OpenStore("s3", S3Store(s3), signer, signer.sign_get)
+        short, long = (S3Signer(s3, lifetime=lifetime) for lifetime in lifetimes)
+        stores["s3"] = OpenStore("s3", S3Store(s3), short, long, long.sign_get)
     return stores

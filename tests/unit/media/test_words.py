@@ -1,5 +1,7 @@
 """The words of a text: folding, shapes, positions, literals."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,7 +57,7 @@ def test_shape_makes_lookalikes_one(one, other):
 @given(st.text(alphabet="abilo01258rnmvwzsx", max_size=12))
 def test_shape_of_a_shape_is_itself(word):
     """Letters that were made one are not changed again."""
-    assert shape(shape(word)).translate({}) == shape(shape(shape(word)))
+    assert shape(shape(word)) == shape(word)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +110,7 @@ def test_tokens_lie_in_the_text_in_order(text):
     """Tokens follow each other without overlap, each with a position of its own and no empty lexeme."""
     tokens = tokenise(text)
     assert [token.position for token in tokens] == list(range(1, len(tokens) + 1))
-    assert all(a.end <= b.start for a, b in zip(tokens, tokens[1:], strict=False))
+    assert all(a.end <= b.start for a, b in pairwise(tokens))
     assert all(0 <= token.start < token.end <= len(text) and all(token.lexemes) for token in tokens)
 
 
@@ -121,12 +123,11 @@ def test_no_letter_or_digit_is_lost(text):
             assert any(token.start <= place < token.end for token in tokens) or not fold(char).isalnum()
 
 
-@given(st.lists(st.text(alphabet=st.characters(categories=["Ll", "Nd"]), min_size=1, max_size=10), max_size=8))
+@given(st.lists(st.text(alphabet="abzäçéñøřžабгжαβγ019", min_size=1, max_size=10), max_size=8))
 def test_case_does_not_matter_to_plain_words(words):
     """Words in capitals have the lexemes of those in small letters."""
     text = " ".join(words)
-    if fold(text.upper()) == fold(text):
-        assert {lexeme for lexeme, _ in lexemes(text.upper())} == {lexeme for lexeme, _ in lexemes(text)}
+    assert lexemes(text.upper()) == lexemes(text)
 
 
 @given(st.text(max_size=200))

@@ -45,7 +45,9 @@ def test_parse_query_reads_exclusions_prefixes_and_filters():
     assert (number.low, number.high, number.is_range) == (10, 20, True)
 
 
-@pytest.mark.parametrize("text", ["", "   ", '""', "-word", '-"a b" -url:example.com', "()", "x*", "number:abc", "url:/"])
+@pytest.mark.parametrize(
+    "text", ["", "   ", '""', "-word", '-"a b" -url:example.com', "()", "x*", "number:abc", "url:/"]
+)
 def test_parse_query_refuses_what_asks_for_nothing(text):
     """A query without anything wanted is refused with a sentence."""
     with pytest.raises(InvalidQuery, match=r"\w+ \w+"):

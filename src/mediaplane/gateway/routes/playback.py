@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from mediaplane.access.playback import MASTER, master_playlist, media_playlist
@@ -41,13 +41,14 @@ async def show_playlist(here: Here, asset_id: Id, rendition: Name, token: Token,
 @router.head("/frames/{timestamp_ms}.jpg", include_in_schema=False)
 @router.get("/frames/{timestamp_ms}.jpg", response_class=RedirectResponse, status_code=302)
 async def show_frame(
-    here: Here, asset_id: Id, timestamp_ms: Annotated[int, Path(ge=0, le=MAX_TIME_MS)], token: Token
+    here: Here, request: Request, asset_id: Id, timestamp_ms: Annotated[int, Path(ge=0, le=MAX_TIME_MS)], token: Token
 ) -> RedirectResponse:
     """Send the client to a kept frame's bytes."""
     here.tokens.check_token(asset_id, token)
     key = here.plane.settings.layout.key("frame", asset_id=asset_id, timestamp_ms=timestamp_ms)
     store = await _find_store(here, key)
-    url = here.signers[store].sign_get(key)
+    signer = here.signers[store]
+    url = signer.sign_head(key) if request.method == "HEAD" else signer.sign_get(key)  # S3 binds the method
     return RedirectResponse(url, 302, headers={"cache-control": f"private, max-age={MAX_AGE_SECONDS}"})
 
 

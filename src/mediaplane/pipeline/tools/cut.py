@@ -72,7 +72,7 @@ class Start:
     """Where a clip begins, in ticks of the picture: the frame on the screen, and the keyframe to read from."""
 
     shown_pts: int
-    keyframe_seek: int | None  # what to seek to; None: read from the beginning
+    seek: int | None  # the time to seek to in order to land on that keyframe; None: read from the beginning
 
 
 def _work(request: dict[str, Any], _report: Report) -> dict[str, Any]:
@@ -113,18 +113,11 @@ def _find_start(request: dict[str, Any], probe: Probe, video: VideoStream) -> St
             container.seek(seek, stream=stream)
             keyframe, times = _times_until(container, stream, target)
             if times:
-                return Start(max(times), _lands_on(probe, keyframe))
+                return Start(max(times), seek)
             if keyframe is None or keyframe[1] <= video.start_pts:
                 return Start(video.start_pts, None)
             # MP4 is searched by decoding times, which lie before those of showing: it landed behind the target.
             seek = min(seek, keyframe[0]) - 1
-
-
-def _lands_on(probe: Probe, keyframe: tuple[int, int] | None) -> int | None:
-    """Return the time to seek to in order to land on a keyframe (decoded at, shown at)."""
-    if keyframe is None:
-        return None
-    return keyframe[0] if "mov" in probe.container else keyframe[1]
 
 
 def _without_index(container: Any, stream: Any, video: VideoStream, target: int, early: int) -> Start:
@@ -174,7 +167,7 @@ def _copy(request: dict[str, Any], probe: Probe, start: Start | None, out_path: 
 
 
 def _seek_us(video: VideoStream, start: Start) -> int | None:
-    return None if start.keyframe_seek is None else ceil(start.keyframe_seek * video.time_base * 1_000_000)
+    return None if start.seek is None else ceil(start.seek * video.time_base * 1_000_000)
 
 
 def _encode(request: dict[str, Any], probe: Probe, start: Start | None, out_path: Path) -> None:

@@ -282,8 +282,10 @@ def _exact_picture(video: VideoStream, start_us: int, end_us: int, shown_pts: in
 
 
 def _ending(length_us: int) -> list[str]:
-    # The last frame may have been on the screen for minutes after the clip's end.
-    return ["-bsf:v", f"setts=duration=if(DURATION\\,min(DURATION\\,max(1\\,{length_us / 1_000_000:.6f}/TB-PTS)))"]
+    # The last frame stays until the clip ends: in a recording of variable rate it may begin seconds before. Only the
+    # last duration is used, so all are said alike. The filter has to be told to keep the times: by itself it takes
+    # those of decoding for both.
+    return ["-bsf:v", f"setts=pts=PTS:dts=DTS:duration=max(1\\,{length_us / 1_000_000:.6f}/TB-PTS)"]
 
 
 def _exact_sound(probe: Probe, start_us: int, end_us: int) -> str:

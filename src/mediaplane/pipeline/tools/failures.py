@@ -9,7 +9,9 @@ from mediaplane.errors import MediaplaneError, MediaTooLarge, MediaUnreadable, T
 KEPT_BYTES = 8192
 _URL_QUERY = re.compile(r"(https?://[^\s?'\"]+)\?[^\s'\"]*")
 _PREFIX = re.compile(r"^\[[^\]]*\] *")
-_TOO_LARGE = re.compile(r"Cannot allocate memory|Out of memory|MemoryError|bad_alloc|failed to map segment|File too large", re.IGNORECASE)
+_TOO_LARGE = re.compile(
+    r"Cannot allocate memory|Out of memory|MemoryError|bad_alloc|failed to map segment|File too large", re.IGNORECASE
+)
 _NETWORK = re.compile(
     r"Input/output error|HTTP error|Server returned|Connection (?:re|timed)|Network is|timed out|End of file|TLS|"
     r"Stream ends prematurely|Immediate exit|Temporary failure|No space left",

@@ -14,7 +14,6 @@ SURE = 0.8  # confidence that makes text in a moving picture worth another look
 MIN_MOVING_LETTERS = 12  # less than this in a moving picture is taken for chance
 SIGN_CONFIDENCE = 0.97  # pointers, carets and icons are read as single letters
 WIDEN_X, WIDEN_Y = 256, 32  # pixels by which a region that cuts a line is widened
-MAX_WIDENINGS = 4
 WORD_GAP = 0.35  # of the height: boxes reach beyond their ink, so this is a gap of about one letter
 
 
@@ -91,9 +90,8 @@ class ScreenReader:
     def _read(self, regions: list[Region], luma: Luma, timestamp_ms: int) -> bool:
         found: list[Found] = []
         old: list[Track] = []
-        seen = [self._detect(region.box, luma) for region in regions]
-        regions = [Region(box, region.still) for region, (box, _) in zip(regions, seen, strict=True)]
-        for region, (_, boxes) in zip(regions, seen, strict=True):
+        seen = self._detect(regions, luma)
+        for region, boxes in seen:
             inside = [track for track in self._tracks.live if track.box.shared(region.box)]
             changed, unchanged = self._sort_out(boxes, inside, luma)
             found += self._recognise(changed, luma, still=region.still)
@@ -101,27 +99,32 @@ class ScreenReader:
         before = {id(track): track.box for track in old}
         fresh = self._tracks.settle(found, old, luma, self._changes, timestamp_ms)
         stirred = fresh + [track for track in old if track.t_end_ms >= 0 or not track.box.shared(before[id(track)])]
-        for region in regions:
+        for region, _ in seen:
             touched = [track for track in stirred if track.box.shared(region.box)]
             worth = bool(touched) if region.still else _has_text(touched)
             self._changes.mark_read(region.box, luma, timestamp_ms, fresh=worth)
         return bool(fresh)
 
-    def _detect(self, region: Box, luma: Luma) -> tuple[Box, list[Box]]:
-        """Return the boxes of all lines in `region`, and the region widened so that it cuts none of them."""
-        for _ in range(MAX_WIDENINGS):
-            found = self._engine.detect(luma[region.y : region.bottom, region.x : region.right])
-            boxes = [Box(box.x + region.x, box.y + region.y, box.width, box.height) for box in found]
-            wider = region
-            for box in boxes:
-                if box.x <= region.x or box.right >= region.right:
-                    wider = wider.union(box.grown(WIDEN_X, 0, self._width, self._height))
-                if box.y <= region.y or box.bottom >= region.bottom:
-                    wider = wider.union(box.grown(0, WIDEN_Y, self._width, self._height))
-            if wider == region:
-                break
-            region = wider
-        return region, join_words(boxes)
+    def _detect(self, regions: list[Region], luma: Luma) -> list[tuple[Region, list[Box]]]:
+        """Return the boxes of the lines in each region; a region that cuts one is widened, once, and looked at again."""
+        seen = {region.box: self._boxes(region.box, luma) for region in regions}
+        whole = self._grow([Region(self._widened(box, seen[box]), still) for box, still in regions])
+        return [
+            (region, join_words(seen[region.box] if region.box in seen else self._boxes(region.box, luma)))
+            for region in whole
+        ]
+
+    def _boxes(self, region: Box, luma: Luma) -> list[Box]:
+        found = self._engine.detect(luma[region.y : region.bottom, region.x : region.right])
+        return [Box(box.x + region.x, box.y + region.y, box.width, box.height) for box in found]
+
+    def _widened(self, region: Box, boxes: list[Box]) -> Box:
+        for box in boxes:
+            across = WIDEN_X if box.x <= region.x or box.right >= region.right else 0
+            down = WIDEN_Y if box.y <= region.y or box.bottom >= region.bottom else 0
+            if across or down:
+                region = region.union(box.grown(across, down, self._width, self._height))
+        return region
 
     def _sort_out(self, boxes: list[Box], inside: list[Track], luma: Luma) -> tuple[list[Box], list[Track]]:
         """Return the boxes to be read, and the known lines that stand under the others unchanged."""

@@ -5,7 +5,8 @@ and fades add up. Changed tiles that lie together are due when all of them are s
 waited for `MAX_WAIT_MS`. Two things keep the cost down where pixels change and text does not:
 
 - a caret blinks: the looks a tile has had while its text stayed the same are known, and no change;
-- pictures move: tiles that were read for nothing wait longer and longer, up to `MAX_PAUSE_MS`.
+- pictures move: tiles that were read for nothing wait longer and longer, up to `MAX_PAUSE_MS`, unless a larger part
+  of the picture comes to rest: then there may be a title to read.
 """
 
 from typing import NamedTuple
@@ -23,6 +24,11 @@ MIN_PIXELS = 5  # in a tile: a full stop has more
 MAX_WAIT_MS = 500  # a region that is never still is read this old
 MAX_PAUSE_MS = 5_000  # and one in which nothing new is ever read, this seldom
 FIRST_PAUSE_MS = 500
+FADE = 0.95
+ACTIVE = 0.15  # share of the latest frames (about two seconds) in which a tile of a moving picture moves
+MOVING_PICTURE = 0.3  # share of active tiles that makes a region one
+REST_MS, REST_PAUSE_MS = 300, 1_500
+MIN_REST_TILES = 40  # a clock has about nine, a title more than these
 CALM_MS = 2_500  # a tile without motion for this long is read at once again
 MAX_LOOKS = 3  # caret on, caret off, pointer beside it
 MAX_TILES_COMPARED = 400  # with known looks; beyond, the whole page has changed anyway
@@ -52,6 +58,7 @@ class ChangeMap:
         self._moved_ms = np.full(shape, -1, np.int64)
         self._read_ms = np.full(shape, -MAX_PAUSE_MS, np.int64)
         self._pause_ms = np.zeros(shape, np.int64)
+        self._activity = np.zeros(shape, np.float32)
         self._looks: dict[tuple[int, int], list[Luma]] = {}
 
     def look(self, luma: Luma, timestamp_ms: int) -> list[Region]:
@@ -103,8 +110,9 @@ class ChangeMap:
             self._pause_ms[tiles] = 0
         else:
             self._keep_looks(tiles)
+            film = np.mean(self._activity[tiles] > ACTIVE) > MOVING_PICTURE
             longer = np.clip(self._pause_ms[tiles] * 2, FIRST_PAUSE_MS, MAX_PAUSE_MS)
-            self._pause_ms[tiles] = np.where(changed, longer, self._pause_ms[tiles])
+            self._pause_ms[tiles] = np.where(changed | film, longer, self._pause_ms[tiles])
         rows, columns = tiles
         part = np.s_[
             rows.start * TILE_HEIGHT : rows.stop * TILE_HEIGHT, columns.start * TILE_WIDTH : columns.stop * TILE_WIDTH
@@ -120,8 +128,10 @@ class ChangeMap:
         difference = cv2.absdiff(luma, self._previous)
         if not cv2.countNonZero(difference):  # screens stand still most of the time
             self._moving[:] = False
+            self._activity *= FADE
             return
         self._moving = self._count(difference) >= MIN_PIXELS
+        self._activity = self._activity * np.float32(FADE) + self._moving * np.float32(1 - FADE)
         self._changed = self._count(cv2.absdiff(luma, self._read)) >= MIN_PIXELS
         self._pass_known_looks(luma)
         self._first_ms[self._changed & (self._first_ms < 0)] = timestamp_ms
@@ -139,7 +149,11 @@ class ChangeMap:
         return counts
 
     def _due(self, timestamp_ms: int) -> list[Region]:
-        waiting = self._changed & (timestamp_ms - self._read_ms >= self._pause_ms)
+        unread_ms = timestamp_ms - self._read_ms
+        rested = self._changed & (timestamp_ms - self._moved_ms >= REST_MS) & (unread_ms >= REST_PAUSE_MS)
+        waiting = self._changed & (unread_ms >= self._pause_ms)
+        if np.count_nonzero(rested) >= MIN_REST_TILES:
+            waiting |= rested
         if not waiting.any():
             return []
         count, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.dilate(waiting.view(np.uint8), _SPREAD))
