@@ -27,6 +27,9 @@ if [[ -z $uv ]]; then
   fi
 fi
 
+install() { "$uv" pip install --quiet --python "$venv/bin/python" "$@"; }
 say "installing the locked packages …"
-"$uv" pip install --quiet --python "$venv/bin/python" --require-hashes -r requirements.lock
-"$uv" pip install --quiet --python "$venv/bin/python" --no-deps --no-build-isolation --editable .
+# uv trusts the authorities it brings; a network with one of its own needs the system's, which the second try takes.
+install --require-hashes -r requirements.lock 2>/dev/null ||
+  UV_SYSTEM_CERTS=1 UV_NATIVE_TLS=1 install --require-hashes -r requirements.lock
+install --no-deps --no-build-isolation --editable .

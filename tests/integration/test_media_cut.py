@@ -50,7 +50,8 @@ async def test_a_clip_begins_on_the_right_frame(tmp_path: Path, make: Callable[[
     found = await probe(str(source), limits=LIMITS)
     shown = media.numbers(source)
     begin = shown[0][0]
-    for start_ms, end_ms in RANGES:
+    for start_ms, wanted_end_ms in RANGES:
+        end_ms = min(wanted_end_ms, found.duration_ms or 0)
         cut = cut_fast if mode == "fast" else cut_exact
         made = await cut(str(source), found, tmp_path / "clip.mp4", start_ms, end_ms, limits=LIMITS)
         clip = media.numbers(tmp_path / "clip.mp4")

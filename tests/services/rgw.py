@@ -4,8 +4,10 @@ Needs the Debian packages `radosgw ceph-mon ceph-osd`; runs as any user; all its
 thrown away. Shapes of the configuration: docs.ceph.com, "Ceph configuration reference".
 """
 
+import contextlib
 import ctypes
 import os
+import random
 import shutil
 import signal
 import socket
@@ -104,10 +106,12 @@ def missing_binaries() -> list[str]:
 
 
 def free_port() -> int:
-    """Return a TCP port of loopback that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a TCP port of loopback that nobody listens on; below those that clients are given by the kernel."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def end_with_parent() -> None:

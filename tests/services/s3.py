@@ -192,7 +192,7 @@ def _start_seaweed(
         f"-s3.port={server.http_endpoint.rsplit(':', 1)[1]}",
         f"-s3.port.https={server.https_endpoint.rsplit(':', 1)[1]}",
         f"-s3.cert.file={certificate.certificate}", f"-s3.key.file={certificate.private_key}",
-        f"-s3.domainName={DOMAIN}", "-s3.port.iceberg=0", "-s3.port.lance=0",
+        f"-s3.domainName={DOMAIN}", "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false",
     ]  # fmt: skip
     with (root / "weed.log").open("wb") as log:
         return subprocess.Popen(

@@ -1,5 +1,6 @@
 """Playlists say what players need, and cost little."""
 
+import itertools
 import re
 import time
 from dataclasses import dataclass
@@ -41,11 +42,15 @@ def test_master_of_picture_and_sound_names_both_codecs() -> None:
         "#EXT-X-VERSION:7",
         "#EXT-X-INDEPENDENT-SEGMENTS",
         '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="sound",NAME="audio",DEFAULT=YES,AUTOSELECT=YES,URI="audio.m3u8?token=t"',
-        '#EXT-X-STREAM-INF:BANDWIDTH=4100000,CODECS="avc1.640028,mp4a.40.2",RESOLUTION=1920x1080,'
-        'FRAME-RATE=29.970,AUDIO="sound"',
+        (
+            '#EXT-X-STREAM-INF:BANDWIDTH=4100000,CODECS="avc1.640028,mp4a.40.2",RESOLUTION=1920x1080,'
+            'FRAME-RATE=29.970,AUDIO="sound"'
+        ),
         "1080p.m3u8?token=t",
-        '#EXT-X-STREAM-INF:BANDWIDTH=500000,CODECS="avc1.64001e,mp4a.40.2",RESOLUTION=640x360,'
-        'FRAME-RATE=29.970,AUDIO="sound"',
+        (
+            '#EXT-X-STREAM-INF:BANDWIDTH=500000,CODECS="avc1.64001e,mp4a.40.2",RESOLUTION=640x360,'
+            'FRAME-RATE=29.970,AUDIO="sound"'
+        ),
         "360p.m3u8?token=t",
     ]
 
@@ -79,7 +84,7 @@ def test_media_playlist_says_every_segment_with_its_length(drawn: list[tuple[int
         elif line.startswith("/"):
             played.append((line.strip("/"), init))
     assert played == [(row.key, row.init_key) for row in rows]
-    assert text.count("#EXT-X-MAP") == 1 + sum(a.init_key != b.init_key for a, b in zip(rows, rows[1:], strict=False))
+    assert text.count("#EXT-X-MAP") == 1 + sum(a.init_key != b.init_key for a, b in itertools.pairwise(rows))
     assert text.endswith("#EXT-X-ENDLIST\n")
 
 

@@ -1,7 +1,9 @@
 -- name: take
 -- Keys to remove now, of one store, locked: a writer of the same key waits for us.
-SELECT key, again_at FROM outbox
-WHERE store = %(store)s AND due_at <= now() ORDER BY due_at, key LIMIT %(limit)s FOR UPDATE SKIP LOCKED;
+SELECT key FROM outbox b
+WHERE store = %(store)s AND due_at <= now()
+  AND NOT EXISTS (SELECT FROM objects o WHERE o.store = b.store AND o.key = b.key)  -- never bytes that have a row
+ORDER BY due_at, key LIMIT %(limit)s FOR UPDATE SKIP LOCKED;
 
 -- name: done
 -- The bytes are gone; a key whose writer may still have been at work comes up once more.

@@ -7,10 +7,7 @@ through a pipe. When reading text is slower than decoding the pipe fills and ffm
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import IO, Any, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from mediaplane.errors import MediaTruncated, ToolFailed
 from mediaplane.pipeline.tools import ffmpeg
@@ -28,9 +25,14 @@ from mediaplane.pipeline.tools.encode import (
 )
 from mediaplane.pipeline.tools.fragments import first_time_us, read_rendition
 from mediaplane.pipeline.tools.lines import Line
-from mediaplane.pipeline.tools.pictures import YuvFrame, debug_pictures, write_jpeg
 from mediaplane.pipeline.tools.results import Chunk, ChunkResult, EncodedRendition, OcrOptions, Probe, VideoStream
 from mediaplane.pipeline.tools.source import input_arguments
+
+if TYPE_CHECKING:  # numpy, OpenCV and PyAV take most of a second to import, and only reading text needs them
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mediaplane.pipeline.tools.pictures import YuvFrame
 
 __all__ = ["Chunk", "ChunkResult", "OcrOptions", "encode_chunk"]
 
@@ -77,7 +79,7 @@ async def encode_chunk(
 class Reader(Protocol):
     """What looks at sampled frames: `ScreenReader`, or a stand-in of a test."""
 
-    def look(self, luma: NDArray[np.uint8], timestamp_ms: int) -> bool: ...  # True: keep this frame
+    def look(self, luma: "NDArray[np.uint8]", timestamp_ms: int) -> bool: ...  # True: keep this frame
     def finish(self, end_ms: int) -> list[Line]: ...
 
 
@@ -94,6 +96,8 @@ def _work(request: dict[str, Any], report: Report) -> dict[str, Any]:
         result = encoding.run(reader, seek_early_us=SEEK_EARLY_US)
     data = result.to_json()
     if ocr and ocr.debug_pictures:
+        from mediaplane.pipeline.tools.pictures import debug_pictures
+
         data["debug_frames"] = debug_pictures(Path(request["out_dir"]), result.frames, result.lines)
     return data
 
@@ -148,6 +152,8 @@ class Encoding:
         return ChunkResult(end_us=end_us, renditions=renditions, frames=kept, lines=lines)
 
     def _look(self, output: IO[bytes], grid: FrameGrid, reader: Reader) -> list[int]:
+        from mediaplane.pipeline.tools.pictures import write_jpeg
+
         kept = []
         expected = self._expected_frames(grid)
         for position, frame in enumerate(read_frames(output, self._video)):
@@ -190,12 +196,16 @@ class Encoding:
             )
 
 
-def read_frames(output: IO[bytes], video: VideoStream) -> Iterator[YuvFrame]:
+def read_frames(output: IO[bytes], video: VideoStream) -> "Iterator[YuvFrame]":
     """Yield the raw frames of a pipe, each in memory of its own.
 
     Raises:
         MediaTruncated: the last one is not whole.
     """
+    import numpy as np
+
+    from mediaplane.pipeline.tools.pictures import YuvFrame
+
     width, height = even_side(video.width), even_side(video.height)
     size = width * height * 3 // 2
     while True:

@@ -59,10 +59,15 @@ def rendition_ladder(
 
 
 def _scaled(width: Fraction, height: Fraction, factor: Fraction) -> RenditionSize:
-    short, long = sorted((width * factor, height * factor))
-    even_short, even_long = max(2, int(short) // 2 * 2), max(2, round(long / 2) * 2)
+    short, long = sorted((width, height))
+    even_short = _even(short * factor)
+    even_long = max(even_short, min(_even(long), round(long * factor / 2) * 2))
     pair = (even_short, even_long) if width <= height else (even_long, even_short)
     return RenditionSize(f"{even_short}p", *pair)
+
+
+def _even(side: Fraction) -> int:
+    return max(2, int(side) // 2 * 2)
 
 
 def h264_level(width: int, height: int, frame_rate: Fraction) -> str:
@@ -283,9 +288,9 @@ def _exact_picture(video: VideoStream, start_us: int, end_us: int, shown_pts: in
 
 def _ending(length_us: int) -> list[str]:
     # The last frame stays until the clip ends: in a recording of variable rate it may begin seconds before. Only the
-    # last duration is used, so all are said alike. The filter has to be told to keep the times: by itself it takes
-    # those of decoding for both.
-    return ["-bsf:v", f"setts=pts=PTS:dts=DTS:duration=max(1\\,{length_us / 1_000_000:.6f}/TB-PTS)"]
+    # last duration is used, so all are said alike; without B-frames the last one decoded is the last one shown. The
+    # filter has to be told to keep the times: by itself it takes those of decoding for both.
+    return ["-bf", "0", "-bsf:v", f"setts=pts=PTS:dts=DTS:duration=max(1\\,{length_us / 1_000_000:.6f}/TB-PTS)"]
 
 
 def _exact_sound(probe: Probe, start_us: int, end_us: int) -> str:
