@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,9 @@ DEMO = Path("samples/demo.mp4")
 CLI = [str(Path(sys.executable).with_name("mediaplane"))]
 START_SECONDS = 120
 SEARCHES = (
-    ("a phrase", '"deploy finished"'),
-    ("a misspelt word", "recieved"),
-    ("a hashtag", "#launch"),
+    ("a phrase", '"harbour lights went on"'),
+    ("a misspelt word", "gratitde"),
+    ("a hashtag", "#plumseason"),
 )
 
 
@@ -98,16 +99,22 @@ def choose_searches(asset: str, video: Path) -> list[tuple[str, str]]:
     """Return the demo's own searches, or, for another video, some made from its words."""
     if video == DEMO:
         return list(SEARCHES)
-    found = call("search", "--asset", asset, "--limit", "50", "the OR a OR e* OR s* OR c*")["hits"]
-    texts = sorted((hit["text"] for hit in found), key=len, reverse=True)
-    words = texts[0].split()[:3] if texts else ["hello"]
-    longest = max(words, key=len)
-    misspelt = longest[:2] + longest[3:] if len(longest) > 5 else longest
+    with urllib.request.urlopen(f"{gateway()}/v1/assets/{asset}/segments?limit=200") as answer:
+        texts = [segment["text"] for segment in json.load(answer)["segments"]]
+    words = max((text.split()[:3] for text in texts), key=lambda found: len(" ".join(found)), default=["hello"])
+    longest = max((word for text in texts for word in text.split() if word.isalpha()), key=len, default="hello")
+    hashtag = next((word for text in texts for word in text.split() if word.startswith("#")), "#hashtag")
     return [
         ("a phrase", f'"{" ".join(words)}"'),
-        ("a misspelt word", misspelt),
-        ("a hashtag", "#" + longest.strip("#")),
+        ("a misspelt word", longest[:2] + longest[3:]),
+        ("a hashtag", hashtag),
     ]
+
+
+def gateway() -> str:
+    """Return the URL of the running gateway."""
+    url: str = json.loads((STATE / "up.json").read_text())["url"]
+    return url
 
 
 def search(kind: str, query: str, asset: str) -> dict[str, Any]:

@@ -182,7 +182,7 @@ class Settings:
     max_decode_seconds: int = _setting(
         "MAX_DECODE_SECONDS", _whole(10, 86400), 3600, "a tool's run is ended after this"
     )
-    max_decode_mb: int = _setting("MAX_DECODE_MB", _whole(256, 1_000_000), 8192, "address space of a tool's process")
+    max_decode_mb: int = _setting("MAX_DECODE_MB", _whole(1024, 1_000_000), 8192, "address space of a tool's process")
     layout: Layout = field(default_factory=lambda: Layout({}), metadata={})
     views: tuple[str, ...] = field(default=(), metadata={})
     profile: str = "cortana-vision"

@@ -8,6 +8,6 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_reference_is_what_the_code_says():
-    """Every setting, error code, stage and command has its line in docs/reference.md (write it with `make reference`)."""
+    """Every setting, error code, stage and command has its line on the page; `make reference` writes it."""
     finished = subprocess.run([sys.executable, "scripts/reference.py", "--check"], cwd=ROOT, check=False)
     assert finished.returncode == 0, "run `make reference`"

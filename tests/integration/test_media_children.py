@@ -109,7 +109,9 @@ async def test_cancelling_a_stage_leaves_no_child(tmp_path: Path, long_recording
 
 async def test_killing_the_worker_kills_its_children(tmp_path: Path, long_recording: Path) -> None:
     """After SIGKILL of the worker nothing it started lives on, ffmpeg two levels below included."""
-    worker = subprocess.Popen([sys.executable, "-c", WORKER, str(long_recording), str(tmp_path / "out")])
+    worker = subprocess.Popen(  # noqa: ASYNC220 -- it returns at once
+        [sys.executable, "-c", WORKER, str(long_recording), str(tmp_path / "out")]
+    )
     try:
         children = await until_ffmpeg(worker.pid)
         assert len(children) >= 2

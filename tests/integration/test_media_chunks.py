@@ -22,7 +22,7 @@ def ignore(_fraction: float) -> None:
 
 
 async def encode_all(
-    source: Path, out: Path, *, chunk_seconds: int = 4
+    source: Path, out: Path, *, chunk_seconds: int = 3
 ) -> tuple[Probe, list[tuple[Chunk, ChunkResult]]]:
     """Encode a whole source in chunks into `out`/{index}."""
     found = await probe(str(source), limits=LIMITS)
@@ -96,7 +96,7 @@ async def test_chunks_hold_every_frame_once(tmp_path: Path, make: Callable[[Path
 
     await check_sound(source, found, tmp_path, float(first))
     total_us = sum(segment.duration_us for _, result in parts for segment in result.renditions[0].segments)
-    assert total_us == pytest.approx(float(wanted[-1] - first) * 1e6, abs=150_000)
+    assert total_us == pytest.approx(float(wanted[-1] - first) * 1e6, abs=250_000)  # the last frame's stay is a guess
     assert [chunk.start_us for chunk, _ in parts[1:]] == [result.end_us for _, result in parts[:-1]]
 
 
@@ -123,7 +123,7 @@ class NumberReader:
         self.seen.append((timestamp_ms, media.read_number(luma)))
         return timestamp_ms % 1000 == 0
 
-    def finish(self, end_ms):
+    def finish(self, _end_ms):
         return []
 
 
@@ -134,7 +134,7 @@ class NumberReader:
 async def test_sampled_frames_are_those_on_the_screen(
     tmp_path: Path, rate: str, keep: str, frames_per_second: float
 ) -> None:
-    """A sample shows the last frame that began before its time; samples of all chunks are even, without gap or double."""
+    """A sample shows the last frame begun by its time; samples of all chunks are even, none is missing or double."""
     source = media.make_numbered(tmp_path / "numbered.mp4", rate=rate, keep=keep.replace(",", "\\,"))
     found = await probe(str(source), limits=LIMITS)
     chunks = await plan_chunks(str(source), found, chunk_seconds=2, limits=LIMITS)

@@ -1,9 +1,17 @@
 """Originals are read by ranges: a chunk or a clip reads little more than its own bytes, and no break goes unseen."""
 
+import ssl
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from mediaplane.errors import AccessDenied, MediaEmpty, ObjectNotFound, StorageError, ToolFailed
 from mediaplane.pipeline.tools.audio import encode_audio
@@ -120,3 +128,37 @@ async def test_what_the_store_says_is_passed_on(tmp_path: Path, server: RangeSer
             await probe(server.address(recording), limits=LIMITS)
         assert "secret" not in caught.value.message
     assert caught.value.retryable
+
+
+def make_authority(folder: Path) -> ssl.SSLContext:
+    """Write `ca.pem`, a certificate for 127.0.0.1 that only who knows it trusts, and return a server's context."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "store")])
+    now = datetime.now(UTC)
+    address = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))])
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(now - timedelta(1)).not_valid_after(now + timedelta(1))
+    builder = builder.add_extension(address, critical=False)
+    certificate = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    (folder / "ca.pem").write_bytes(certificate.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
+    (folder / "key.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "ca.pem", folder / "key.pem")
+    return context
+
+
+async def test_a_private_authority_is_trusted_by_name_only(tmp_path: Path, recording: Path) -> None:
+    """With the store's CA file probe, plan and ffmpeg read over HTTPS; without it each of them refuses."""
+    ca_file = str(tmp_path / "ca.pem")
+    with serve_ranges(recording.parent, make_authority(tmp_path)) as server:
+        url = server.address(recording)
+        found = await probe(url, limits=LIMITS, ca_file=ca_file)
+        await plan_chunks(url, found, chunk_seconds=6, limits=LIMITS, ca_file=ca_file)
+        sound = tmp_path / "audio"
+        await encode_audio(url, found, out_dir=sound, limits=LIMITS, on_progress=ignore, ca_file=ca_file)
+        with pytest.raises(StorageError):
+            await probe(url, limits=LIMITS)
+        with pytest.raises(StorageError):
+            await plan_chunks(url, found, chunk_seconds=6, limits=LIMITS)
+        with pytest.raises(ToolFailed):
+            await encode_audio(url, found, out_dir=sound, limits=LIMITS, on_progress=ignore)

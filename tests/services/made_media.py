@@ -27,7 +27,7 @@ def make_pattern(
     path: Path,
     *,
     rate: str = "30",
-    seconds: float = 12,
+    seconds: float = 9,
     size: str = "128x96",
     sound: bool = True,
     encode: Sequence[str] = (),

@@ -1,6 +1,7 @@
 """A web server on loopback that serves a directory by ranges and counts what it sends; it can be made to fail."""
 
 import re
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -46,8 +47,8 @@ class RangeServer:
 
 
 @contextmanager
-def serve_ranges(directory: Path) -> Iterator[RangeServer]:
-    """Serve `directory` until the block ends."""
+def serve_ranges(directory: Path, tls: ssl.SSLContext | None = None) -> Iterator[RangeServer]:
+    """Serve `directory` until the block ends, over HTTPS with `tls`."""
     state = RangeServer(directory)
 
     class Handler(BaseHTTPRequestHandler):
@@ -59,7 +60,7 @@ def serve_ranges(directory: Path) -> Iterator[RangeServer]:
         def do_HEAD(self) -> None:
             _serve(self, state, with_body=False)
 
-        def log_message(self, format: str, *args: Any) -> None:
+        def log_message(self, *args: Any) -> None:
             """Say nothing: requests are kept in `state`."""
 
     class Server(ThreadingHTTPServer):
@@ -69,7 +70,9 @@ def serve_ranges(directory: Path) -> Iterator[RangeServer]:
             """Say nothing: clients close connections when they seek."""
 
     server = Server(("127.0.0.1", 0), Handler)
-    state.url = f"http://127.0.0.1:{server.server_address[1]}"
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    state.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}"
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:

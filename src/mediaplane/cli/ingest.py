@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import time
 import urllib.request
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -23,6 +24,7 @@ from mediaplane.settings import load_settings
 from mediaplane.wiring import Plane, find_services, open_plane
 
 POLL_SECONDS = 0.4
+LINE_SECONDS = 10.0
 
 
 def ingest(
@@ -36,7 +38,7 @@ def ingest(
 
     async def run() -> list[dict[str, Any]]:
         async with open_plane(settings) as plane:
-            with progress_bars(disable=as_json and not notes.is_terminal) as bars:
+            with progress_bars() as bars:
                 return [await _ingest_one(plane, source, title, bars, wait=wait) for source in sources]
 
     outcomes = asyncio.run(run())
@@ -91,8 +93,9 @@ async def _upload(plane: Plane, path: Path, title: str, bars: Progress) -> Inges
 
 
 async def _follow(plane: Plane, asset_id: str, bars: Progress) -> Asset:
-    """Draw a bar for each stage until the asset is ready or has failed."""
+    """Draw a bar for each stage until the asset is ready or has failed; a line now and then where there are no bars."""
     drawn: dict[str, TaskID] = {}
+    told = time.monotonic()
     while True:
         async with plane.pool.connection() as conn:
             asset = await assets.get(conn, asset_id)
@@ -100,6 +103,9 @@ async def _follow(plane: Plane, asset_id: str, bars: Progress) -> Asset:
         for name, done, note in _stage_progress(stages):
             bar = drawn.setdefault(name, bars.add_task(name, total=1, note="") if name not in drawn else drawn[name])
             bars.update(bar, completed=done, note=note)
+        if bars.disable and time.monotonic() - told > LINE_SECONDS:
+            told = time.monotonic()
+            notes.print(", ".join(f"{name} {done:.0%}" for name, done, _ in _stage_progress(stages)))
         if asset.status in ("ready", "failed"):
             return asset
         await asyncio.sleep(POLL_SECONDS)

@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
@@ -12,8 +12,17 @@ from rich.table import Table
 
 from mediaplane.media.timecodes import format_timecode
 
-console = Console(highlight=False, soft_wrap=True)
-notes = Console(stderr=True, highlight=False, soft_wrap=True)  # progress and remarks never mix with the answer
+PIPE_COLUMNS = 160  # where nobody sees an edge to fold at
+
+
+def _width(stream: TextIO) -> int | None:
+    return None if stream.isatty() else PIPE_COLUMNS
+
+
+console = Console(highlight=False, soft_wrap=True, width=_width(sys.stdout))
+notes = Console(
+    stderr=True, highlight=False, soft_wrap=True, width=_width(sys.stderr)
+)  # progress and remarks never mix with the answer
 
 
 def print_json(document: Any) -> None:
@@ -32,8 +41,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, numeri
     console.print(table)
 
 
-def progress_bars(*, disable: bool = False) -> Progress:
-    """Return progress bars on standard error: name, bar, share, time."""
+def progress_bars() -> Progress:
+    """Return progress bars on standard error: name, bar, share, time; none where it is no terminal."""
     return Progress(
         TextColumn("{task.description:<10}"),
         BarColumn(bar_width=40),
@@ -41,7 +50,7 @@ def progress_bars(*, disable: bool = False) -> Progress:
         TimeElapsedColumn(),
         TextColumn("{task.fields[note]}"),
         console=notes,
-        disable=disable,
+        disable=not notes.is_terminal,
     )
 
 

@@ -11,7 +11,7 @@ from mediaplane.pipeline.tools.child import Limits, ask
 from mediaplane.pipeline.tools.probe import opened
 from mediaplane.pipeline.tools.results import Chunk, Probe, VideoStream
 
-STRETCH = 0.25  # of a chunk: 70 s stay one piece where a minute is asked for
+STRETCH = 0.1  # a chunk may be this much longer than asked for; a recording of 70 s is better cut in two
 SHORTEST = 0.4  # of an even share: a chunk shorter than this is not worth its own start
 _PACKETS_TRIED = 200  # after a seek, until a keyframe comes
 

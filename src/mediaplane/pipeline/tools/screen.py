@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import reduce
 
+from mediaplane.pipeline.tools.blocks import find_blocks
 from mediaplane.pipeline.tools.cache import LineCache, cut_ink, is_solid
 from mediaplane.pipeline.tools.engine import Engine, Reading, language_of
 from mediaplane.pipeline.tools.lines import Box, Line, Luma
@@ -106,7 +107,7 @@ class ScreenReader:
         return bool(fresh)
 
     def _detect(self, regions: list[Region], luma: Luma) -> list[tuple[Region, list[Box]]]:
-        """Return the boxes of the lines in each region; a region that cuts one is widened, once, and looked at again."""
+        """Return the boxes of the lines in each region; a region that cuts a line is widened and looked at again."""
         seen = {region.box: self._boxes(region.box, luma) for region in regions}
         whole = self._grow([Region(self._widened(box, seen[box]), still) for box, still in regions])
         return [
@@ -115,8 +116,12 @@ class ScreenReader:
         ]
 
     def _boxes(self, region: Box, luma: Luma) -> list[Box]:
-        found = self._engine.detect(luma[region.y : region.bottom, region.x : region.right])
-        return [Box(box.x + region.x, box.y + region.y, box.width, box.height) for box in found]
+        boxes: list[Box] = []
+        for block in find_blocks(luma[region.y : region.bottom, region.x : region.right]):
+            x, y = region.x + block.x, region.y + block.y
+            found = self._engine.detect(luma[y : y + block.height, x : x + block.width])
+            boxes += [Box(box.x + x, box.y + y, box.width, box.height) for box in found]
+        return boxes
 
     def _widened(self, region: Box, boxes: list[Box]) -> Box:
         for box in boxes:

@@ -5,8 +5,10 @@ and fades add up. Changed tiles that lie together are due when all of them are s
 waited for `MAX_WAIT_MS`. Two things keep the cost down where pixels change and text does not:
 
 - a caret blinks: the looks a tile has had while its text stayed the same are known, and no change;
-- pictures move: tiles that were read for nothing wait longer and longer, up to `MAX_PAUSE_MS`, unless a larger part
-  of the picture comes to rest: then there may be a title to read.
+- something ticks or turns: tiles that were read for nothing wait longer and longer, up to `MAX_PAUSE_MS`, unless a
+  larger part of the picture comes to rest: then there may be a title to read;
+- pictures move: what is read for nothing is taken from a budget of one frame in `MAX_PAUSE_MS`, and while that is used
+  up, parts that move all the time are not read. Text that appears beside them is.
 """
 
 from typing import NamedTuple
@@ -25,6 +27,7 @@ MAX_WAIT_MS = 500  # a region that is never still is read this old
 MAX_PAUSE_MS = 5_000  # and one in which nothing new is ever read, this seldom
 FIRST_PAUSE_MS = 500
 FADE = 0.95
+FULL_BUDGET = 2.0  # frames
 ACTIVE = 0.15  # share of the latest frames (about two seconds) in which a tile of a moving picture moves
 MOVING_PICTURE = 0.3  # share of active tiles that makes a region one
 REST_MS, REST_PAUSE_MS = 300, 1_500
@@ -59,6 +62,8 @@ class ChangeMap:
         self._read_ms = np.full(shape, -MAX_PAUSE_MS, np.int64)
         self._pause_ms = np.zeros(shape, np.int64)
         self._activity = np.zeros(shape, np.float32)
+        self._budget = float(FULL_BUDGET)  # in frames
+        self._looked_ms = 0
         self._looks: dict[tuple[int, int], list[Luma]] = {}
 
     def look(self, luma: Luma, timestamp_ms: int) -> list[Region]:
@@ -69,6 +74,8 @@ class ChangeMap:
         else:
             self._compare(luma, timestamp_ms)
         self._previous = luma
+        self._budget = min(FULL_BUDGET, self._budget + (timestamp_ms - self._looked_ms) / MAX_PAUSE_MS)
+        self._looked_ms = timestamp_ms
         return self._due(timestamp_ms) if self._changed.any() else []
 
     def differs(self, box: Box, luma: Luma) -> bool:
@@ -110,6 +117,7 @@ class ChangeMap:
             self._pause_ms[tiles] = 0
         else:
             self._keep_looks(tiles)
+            self._budget = max(-1.0, self._budget - box.area / (self._width * self._height))
             film = np.mean(self._activity[tiles] > ACTIVE) > MOVING_PICTURE
             longer = np.clip(self._pause_ms[tiles] * 2, FIRST_PAUSE_MS, MAX_PAUSE_MS)
             self._pause_ms[tiles] = np.where(changed | film, longer, self._pause_ms[tiles])
@@ -131,7 +139,8 @@ class ChangeMap:
             self._activity *= FADE
             return
         self._moving = self._count(difference) >= MIN_PIXELS
-        self._activity = self._activity * np.float32(FADE) + self._moving * np.float32(1 - FADE)
+        self._activity *= FADE
+        self._activity[self._moving] += 1 - FADE
         self._changed = self._count(cv2.absdiff(luma, self._read)) >= MIN_PIXELS
         self._pass_known_looks(luma)
         self._first_ms[self._changed & (self._first_ms < 0)] = timestamp_ms
@@ -159,9 +168,14 @@ class ChangeMap:
         count, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.dilate(waiting.view(np.uint8), _SPREAD))
         oldest = np.full(count, timestamp_ms, np.int64)
         np.minimum.at(oldest, labels[waiting].astype(np.intp), self._first_ms[waiting])
+        tiles = np.bincount(labels[waiting], minlength=count)
+        mean_activity = np.bincount(labels[waiting], self._activity[waiting], count) / np.maximum(tiles, 1)
         due = timestamp_ms - oldest >= MAX_WAIT_MS
         still = np.ones(count, bool)
         still[labels[waiting & self._moving]] = False
+        if self._budget <= 0:
+            due &= ~(mean_activity > ACTIVE)
+            still &= ~(mean_activity > ACTIVE)
         return [
             Region(self._pixels(stats[label]), bool(still[label]))
             for label in range(1, count)
