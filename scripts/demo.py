@@ -162,7 +162,10 @@ def call(*arguments: str) -> Any:
 def play(url: str) -> float:
     """Decode everything behind the URL with ffmpeg; return the seconds it played."""
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-progress", "pipe:1", "-i", url, "-f", "null", "-"]
-    finished = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    # Its remarks are kept back: it cuts off the renditions it does not play, and then complains of their last packet.
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    if finished.returncode:
+        raise SystemExit(f"ffmpeg could not play {url}:\n{finished.stderr}")
     times = [line.partition("=")[2] for line in finished.stdout.splitlines() if line.startswith("out_time_us=")]
     return int(times[-1]) / 1e6
 

@@ -109,7 +109,6 @@ def the_recording_plays(plane: Plane) -> None:
     url = plane.json("url", ASSET)["url"]
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-progress", "pipe:1", "-i", url, "-f", "null", "-"]
     played = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert played.stderr == ""
     frames = [line for line in played.stdout.splitlines() if line.startswith("frame=")]
     assert int(frames[-1].partition("=")[2]) == SECONDS * 10
 

@@ -13,6 +13,7 @@ from mediaplane.pipeline.tools.lines import Box, Luma
 
 LETTER_WIDTH, LETTER_HEIGHT = 8, 16
 PAPER, INK = 240, 20
+MARGIN = 3  # pixels around the ink, as detectors leave them
 
 
 def blank(width: int = 640, height: int = 320) -> Luma:
@@ -54,7 +55,8 @@ class BlockEngine:
         joined = cv2.morphologyEx(joined, cv2.MORPH_CLOSE, np.ones((15, 1), np.uint8))
         count, _, stats, _ = cv2.connectedComponentsWithStats(joined)
         boxes = [Box(*stats[number][:4].tolist()) for number in range(1, count)]
-        return [box for box in boxes if box.width >= 8 and box.height >= 8]
+        height, width = luma.shape
+        return [box.grown(MARGIN, MARGIN, width, height) for box in boxes if box.width >= 8 and box.height >= 8]
 
     def recognise(self, crops: Sequence[Luma]) -> list[Reading]:
         return [self._recognise(crop) for crop in crops]

@@ -7,7 +7,7 @@ import pytest
 
 from mediaplane.pipeline.tools.lines import Line, Luma
 from mediaplane.pipeline.tools.screen import ScreenReader
-from tests.unit.pipeline.screens import BlockEngine, blank, screen, write
+from tests.unit.pipeline.screens import MARGIN, BlockEngine, blank, screen, write
 
 FRAME_MS = 100
 
@@ -242,7 +242,7 @@ def test_moving_picture_is_read_seldom_and_text_beside_it_at_once():
         """Sees no text in the film, as a good detector does."""
 
         def detect(self, luma: Luma):
-            return [box for box in super().detect(luma) if box.height == 16]
+            return [box for box in super().detect(luma) if box.height == 16 + 2 * MARGIN]
 
     engine = Blind()
     lines, kept = watch(draw, 20_000, engine)

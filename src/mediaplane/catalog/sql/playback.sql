@@ -19,7 +19,7 @@ FROM unnest(%(keys)s::text[], %(durations)s::bigint[], %(sizes)s::bigint[]) WITH
 -- name: renditions
 -- An asset's renditions, best video first, audio last.
 SELECT name, kind, width, height, frame_rate, bandwidth, codecs FROM renditions
-WHERE asset_id = %(asset_id)s ORDER BY kind DESC, bandwidth DESC, name;
+WHERE asset_id = %(asset_id)s ORDER BY kind DESC, height DESC NULLS LAST, name;
 
 -- name: segments
 -- A rendition's segments in playing order.

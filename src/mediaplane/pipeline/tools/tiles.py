@@ -11,6 +11,7 @@ waited for `MAX_WAIT_MS`. Two things keep the cost down where pixels change and 
   up, parts that move all the time are not read. Text that appears beside them is.
 """
 
+from functools import reduce
 from typing import NamedTuple
 
 import cv2
@@ -85,14 +86,23 @@ class ChangeMap:
         part = np.s_[box.y : box.bottom, box.x : box.right]
         return int(np.count_nonzero(cv2.absdiff(luma[part], self._read[part]) > DIFFERENT)) >= MIN_PIXELS
 
-    def difference(self, box: Box, luma: Luma) -> Box | None:
-        """Return the smallest box around the pixels in `box` that differ from what was last read there."""
-        if self._read is None:
-            return None
-        part = np.s_[box.y : box.bottom, box.x : box.right]
+    def difference(self, box: Box, reach: int, luma: Luma) -> Box | None:
+        """Return the box around the spots in `box` that differ from what was last read, and stick out of it or not.
+
+        A spot is followed up to `reach` pixels beyond the box; those that lie outside altogether do not count.
+        """
+        assert self._read is not None
+        around = box.grown(reach, reach, self._width, self._height)
+        part = np.s_[around.y : around.bottom, around.x : around.right]
         mask = (cv2.absdiff(luma[part], self._read[part]) > DIFFERENT).view(np.uint8)
-        x, y, width, height = cv2.boundingRect(mask)
-        return Box(box.x + x, box.y + y, width, height) if width else None
+        count, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.dilate(mask, np.ones((5, 5), np.uint8)))
+        y, x = box.y - around.y, box.x - around.x
+        inside = np.unique(labels[y : y + box.height, x : x + box.width] * mask[y : y + box.height, x : x + box.width])
+        spots = [Box(*stats[label][:4].tolist()) for label in inside.tolist() if 0 < label < count]
+        if not spots:
+            return None
+        spot = reduce(Box.union, spots)
+        return Box(around.x + spot.x + 2, around.y + spot.y + 2, spot.width - 4, spot.height - 4)
 
     def first_change_ms(self, box: Box, timestamp_ms: int) -> int:
         """Return since when the tiles under `box` have differed from what was read there.

@@ -24,7 +24,10 @@ from mediaplane.pipeline.tools.tiles import ChangeMap
 TYPING_MS = 1_500
 BLINK_MS = 1_000
 POINTER_SIDE = 48  # pixels
+BOX_MARGIN = 0.12  # of its height: a box reaches this far beyond the ink of its line
 MIN_FAR_LETTERS = 6  # a shorter text that turns up elsewhere is another one
+MIN_MOVE = 4  # pixels; a small change of a line that stands still is an edit
+SAME_TEXT = 88.0  # per cent
 CLOCK_SLACK_S = 60  # clocks without seconds jump by a minute; a misread second is within it
 _CLOCK = re.compile(r"(?<![\d:.])(?:(\d{1,3}):)?(\d{1,2}):(\d{2})(?:[.,]\d{1,3})?(?![\d:])")
 _LETTERLESS = re.compile(r"[^\w.,]|_|(?<!\d)[.,]|[.,](?!\d)")
@@ -82,9 +85,11 @@ class Tracks:
         `old` are live lines inside the regions that were read and not known to be unchanged. The rest of them ends.
         """
         fresh: list[Track] = []
-        for rule in (_same_place, _moved, _clock_rule(timestamp_ms), _far):
+        rules: list[Rule] = [_same_place, _moved, _moved_misread, _far]
+        for rule in rules:
             found, old = self._pair(found, old, rule, fresh, timestamp_ms)
-        found, old = self._pair(found, old, _pointer_rule(luma, changes), fresh, timestamp_ms, keep_box=True)
+        for rule in (_clock_rule(timestamp_ms), _pointer_rule(luma, changes)):
+            found, old = self._pair(found, old, rule, fresh, timestamp_ms, keep_reading=True)
         old = self._end(old, found, luma, changes, timestamp_ms)
         for line in found:
             start_ms = self._extend(line, old, changes.first_change_ms(line.box, timestamp_ms))
@@ -102,7 +107,7 @@ class Tracks:
         fresh: list[Track],
         timestamp_ms: int,
         *,
-        keep_box: bool = False,
+        keep_reading: bool = False,
     ) -> tuple[list[Found], list[Track]]:
         """Pair lines by `rule` (a distance, None: not the same), nearest first; return what is left of both."""
         pairs = sorted(
@@ -117,7 +122,7 @@ class Tracks:
             if i not in taken_found and j not in taken_old:
                 taken_found.add(i)
                 taken_old.add(j)
-                if _renew(old[j], found[i], timestamp_ms, keep_box=keep_box):
+                if _renew(old[j], found[i], timestamp_ms, keep_reading=keep_reading):
                     fresh.append(old[j])
         return (
             [line for i, line in enumerate(found) if i not in taken_found],
@@ -166,12 +171,12 @@ class Tracks:
         return sorted(shown, key=lambda track: (track.t_start_ms, track.box.y, track.box.x))
 
 
-def _renew(track: Track, line: Found, timestamp_ms: int, *, keep_box: bool = False) -> bool:
+def _renew(track: Track, line: Found, timestamp_ms: int, *, keep_reading: bool = False) -> bool:
     """Take over what the new reading knows better; tell whether the track is shown only since now."""
-    if not keep_box:
+    if not keep_reading:
         track.box = line.box
-    if line.key == track.key and line.confidence > track.confidence:
-        track.text, track.confidence = line.text, line.confidence
+        if line.confidence > track.confidence:
+            track.text, track.key, track.confidence = line.text, line.key, line.confidence
     appears = line.shown and not track.shown
     if appears:
         track.shown, track.frame_ms, track.text, track.confidence = True, timestamp_ms, line.text, line.confidence
@@ -186,6 +191,20 @@ def _moved(line: Found, track: Track) -> float | None:
     if line.key != track.key or abs(line.box.x - track.box.x) > max(12, line.box.height):
         return None
     return float(abs(line.box.y - track.box.y))
+
+
+def _moved_misread(line: Found, track: Track) -> float | None:
+    """A line that scrolls in is cut at first and misread by a letter or two; other digits make another line."""
+    moved = abs(line.box.y - track.box.y)
+    if moved < MIN_MOVE or abs(line.box.x - track.box.x) > max(12, line.box.height):
+        return None
+    if _digits(line.text) != _digits(track.text) or fuzz.ratio(line.key, track.key) < SAME_TEXT:
+        return None
+    return float(moved)
+
+
+def _digits(text: str) -> str:
+    return "".join(char for char in text if char.isdigit())
 
 
 def _far(line: Found, track: Track) -> float | None:
@@ -217,15 +236,14 @@ def _times_s(text: str) -> list[int]:
 
 
 def _pointer_rule(luma: Luma, changes: ChangeMap) -> Rule:
-    height, width = luma.shape
-
     def rule(line: Found, track: Track) -> float | None:
         if overlap(line.box, track.box) < 0.6 or fuzz.ratio(line.key, track.key) < 60:
             return None
-        spot = changes.difference(track.box.grown(4, POINTER_SIDE // 2, width, height), luma)
+        spot = changes.difference(track.box, POINTER_SIDE // 2, luma)
         if spot is None or max(spot.width, spot.height) > POINTER_SIDE:
             return None
-        sticks_out = spot.y < track.box.y - 2 or spot.bottom > track.box.bottom + 2
+        margin = round(track.box.height * BOX_MARGIN)
+        sticks_out = spot.y < track.box.y + margin - 1 or spot.bottom > track.box.bottom - margin + 1
         return 0.0 if sticks_out else None
 
     return rule
