@@ -50,7 +50,7 @@ def main() -> int:
     if options.keep:
         say(f"mediaplane up still runs (process {up.pid}): stop it with  kill {up.pid}")
     else:
-        say("Nothing is left running. Before a command above, start it again:  .venv/bin/mediaplane up")
+        say("Nothing is left running: begin with .venv/bin/mediaplane up (make demo KEEP=1 leaves it on)")
     return 0
 
 
@@ -133,6 +133,7 @@ def start_up() -> subprocess.Popen[bytes]:
         [*CLI, "up", "--port", "0"], stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
     )
     say(f"starting mediaplane up (state in {STATE}/, log in {STATE}/up.log) …")
+    repeat("up")
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if up.poll() is not None:

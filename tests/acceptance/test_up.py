@@ -81,6 +81,16 @@ def test_command_used_wrongly_ends_with_2(state):
     assert mediaplane(state, "nonsense").returncode == 2
 
 
+def test_command_takes_the_state_directory_in_front_and_behind(state):
+    """`--state-dir` may stand on either side of the command, and beats the variable."""
+    for arguments in (
+        ["--state-dir", "/elsewhere", "ls"],
+        ["ls", "--state-dir", "/elsewhere"],
+        ["ls", "--state-dir=/elsewhere"],
+    ):
+        assert "/elsewhere" in mediaplane(state, *arguments).stderr
+
+
 @pytest.mark.parametrize(
     ("setting", "value"),
     [("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none"), ("S3_ENDPOINT", "http://127.0.0.1:1")],

@@ -5,14 +5,39 @@ Exit status 0 done, 1 failed, 2 wrong usage. `--json` prints one JSON document o
 
 import os
 import sys
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from mediaplane.cli import assets, checks, clips, ingest, searching, services
 from mediaplane.errors import MediaplaneError
 
+COMMON_OPTIONS = ("--state-dir", "--profile")
+
+
+class Commands(TyperGroup):
+    """Takes the common options in front of the command and behind it."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Move the common options to the front, up to a `--`."""
+        end = args.index("--") if "--" in args else len(args)
+        common: list[str] = []
+        others: list[str] = []
+        waiting = iter(args[:end])
+        for argument in waiting:
+            if argument in COMMON_OPTIONS:
+                common += [argument, *(value for value in [next(waiting, None)] if value is not None)]
+            elif argument.startswith(tuple(f"{option}=" for option in COMMON_OPTIONS)):
+                common.append(argument)
+            else:
+                others.append(argument)
+        return super().parse_args(ctx, [*common, *others, *args[end:]])
+
+
 app = typer.Typer(
     name="mediaplane",
+    cls=Commands,
     help="The storage plane for video, audio and images: a recording goes in; its words are found, played and cut.",
     no_args_is_help=True,
     add_completion=False,

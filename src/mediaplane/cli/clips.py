@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,11 @@ import typer
 from mediaplane.catalog import clips
 from mediaplane.catalog.clips import Clip
 from mediaplane.cli.output import console, notes, print_json, size, span
-from mediaplane.cli.session import with_plane
+from mediaplane.cli.session import open_url, with_plane
 from mediaplane.errors import MediaplaneError
 from mediaplane.media.keys import ObjectKey
 from mediaplane.media.timecodes import parse_timecode
+from mediaplane.settings import Settings, load_settings
 from mediaplane.wiring import Plane
 
 POLL_SECONDS = 0.2
@@ -62,7 +62,7 @@ def clip(
     answer = with_plane(cut)
     if output:
         answer["file"] = output
-        answer["size_bytes"] = _download(answer["url"], Path(output))
+        answer["size_bytes"] = _download(answer["url"], Path(output), load_settings())
     if as_json:
         print_json(answer)
         return
@@ -85,10 +85,10 @@ async def _wait(plane: Plane, asked: Clip) -> Clip:
             await asyncio.sleep(POLL_SECONDS)
 
 
-def _download(url: str, path: Path) -> int:
+def _download(url: str, path: Path, settings: Settings) -> int:
     """Write the clip under a temporary name first, so that a file of the given name is always whole."""
     partial = path.with_name(path.name + ".part")
-    with urllib.request.urlopen(url, timeout=60) as answer, partial.open("wb") as file:  # noqa: S310 -- a URL we signed
+    with open_url(url, settings, timeout_seconds=60) as answer, partial.open("wb") as file:
         shutil.copyfileobj(answer, file, 1 << 20)
     partial.replace(path)
     return path.stat().st_size

@@ -4,7 +4,6 @@ import asyncio
 import shutil
 import subprocess
 import urllib.error
-import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from email.utils import parsedate_to_datetime
 import imageio_ffmpeg
 
 from mediaplane.cli.output import size
+from mediaplane.cli.session import open_url
 from mediaplane.errors import MediaplaneError, SchemaOutOfDate, ServiceFailed
 from mediaplane.media.ids import new_id
 from mediaplane.media.keys import check_key
@@ -45,7 +45,7 @@ async def examine(settings: Settings) -> list[Finding]:
         ("migrations", lambda: _check_migrations(settings)),
     ]
     for name, opened in stores.items():
-        checks.append((f"store {name}", lambda opened=opened: _check_store(opened)))  # type: ignore[misc]
+        checks.append((f"store {name}", lambda opened=opened: _check_store(settings, opened)))  # type: ignore[misc]
     checks += [
         ("gateway", lambda: _check_gateway(settings)),
         ("ffmpeg", _check_ffmpeg),
@@ -80,7 +80,7 @@ async def _check_migrations(settings: Settings) -> str:
     return "the schema is up to date"
 
 
-async def _check_store(opened: OpenStore) -> str:
+async def _check_store(settings: Settings, opened: OpenStore) -> str:
     """Put, get, range, signed get, delete, on a key of our own."""
     key = check_key(f"mediaplane-doctor/{new_id()}")
     store = opened.store
@@ -92,7 +92,7 @@ async def _check_store(opened: OpenStore) -> str:
             raise ServiceFailed("a range of bytes came back wrong: the endpoint does not honour Range")
         if opened.name != "local":  # local links are served by the gateway, which has no row for this key
             await asyncio.to_thread(
-                _fetch, opened.signer.sign_get(key), "a signed URL was refused: check clock and keys"
+                _fetch, settings, opened.signer.sign_get(key), "a signed URL was refused: check clock and keys"
             )
     finally:
         await store.delete([key])
@@ -104,7 +104,7 @@ async def _check_store(opened: OpenStore) -> str:
 async def _check_gateway(settings: Settings) -> str:
     url = settings.public_url
     await asyncio.to_thread(
-        _fetch, f"{url}/healthz", f"nobody answers at {url}: is `mediaplane up` (or serve) running?"
+        _fetch, settings, f"{url}/healthz", f"nobody answers at {url}: is `mediaplane up` (or serve) running?"
     )
     return f"{url} answers"
 
@@ -141,7 +141,7 @@ async def _check_clock(settings: Settings) -> str:
     """Compare our clock with the store's, or with the database's where the store is a directory."""
     ours = datetime.now(UTC)
     if settings.s3_endpoint:
-        theirs = await asyncio.to_thread(_date_of, settings.s3_endpoint)
+        theirs = await asyncio.to_thread(_date_of, settings)
     else:
         async with await connect(settings.database_url) as conn:
             row = await (await conn.execute("SELECT now()")).fetchone()
@@ -154,23 +154,22 @@ async def _check_clock(settings: Settings) -> str:
     return f"within {max(skew, 1):.0f} s of the store's"
 
 
-def _fetch(url: str, complaint: str) -> bytes:
+def _fetch(settings: Settings, url: str, complaint: str) -> bytes:
     try:
-        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 -- a URL of our own
-            content: bytes = answer.read()
-            return content
-    except (urllib.error.URLError, OSError) as error:
+        with open_url(url, settings, timeout_seconds=10) as answer:
+            return answer.read()
+    except OSError as error:
         raise ServiceFailed(f"{complaint} ({error})") from error
 
 
-def _date_of(endpoint: str) -> datetime:
+def _date_of(settings: Settings) -> datetime:
     try:
-        with urllib.request.urlopen(endpoint, timeout=10) as answer:  # noqa: S310 -- the configured endpoint
-            date = answer.headers["Date"]
+        with open_url(settings.s3_endpoint, settings, timeout_seconds=10) as answer:
+            date = answer.headers["Date"]  # type: ignore[attr-defined]
     except urllib.error.HTTPError as refusal:  # refused without a signature, but with a date
         date = refusal.headers["Date"]
-    except (urllib.error.URLError, OSError) as error:
-        raise ServiceFailed(f"S3_ENDPOINT {endpoint} does not answer ({error})") from error
+    except OSError as error:
+        raise ServiceFailed(f"S3_ENDPOINT {settings.s3_endpoint} does not answer ({error})") from error
     return parsedate_to_datetime(date)
 
 

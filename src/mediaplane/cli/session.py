@@ -1,13 +1,26 @@
 """How a command opens the plane: one loop, one connection pool, services found first."""
 
 import asyncio
+import ssl
+import urllib.request
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import IO, TypeVar
 
-from mediaplane.settings import load_settings
+from mediaplane.settings import Settings, load_settings
 from mediaplane.wiring import Plane, find_services, open_plane
 
 Result = TypeVar("Result")
+
+
+def open_url(url: str, settings: Settings, *, timeout_seconds: float) -> IO[bytes]:
+    """Open a URL of ours or of the store's, which may have a certificate authority of its own.
+
+    Raises:
+        OSError: it cannot be reached, or refuses.
+    """
+    context = ssl.create_default_context(cafile=settings.s3_ca_file or None) if url.startswith("https:") else None
+    answer: IO[bytes] = urllib.request.urlopen(url, timeout=timeout_seconds, context=context)  # noqa: S310 -- ours
+    return answer
 
 
 def with_plane(work: Callable[[Plane], Awaitable[Result]], *, role: str = "gateway") -> Result:

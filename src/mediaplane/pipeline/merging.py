@@ -16,6 +16,9 @@ ENDS_WITHIN_MS = 300  # of the boundary: a line's last look may be a few frames 
 STARTS_WITHIN_MS = 700  # a new chunk's first picture may move, and is then read half a second late
 SAME_TEXT = 90.0  # per cent; the two readings are of different encodings of the same pixels
 SAME_BOX = 0.5  # shared area over the area of both together
+NEAR_PX = 12  # a page that scrolls just then moves its lines up or down
+MIN_MOVED_LETTERS = 6
+MOVED = 1.0  # less than any line that stands still
 
 BoxValues = Sequence[int]  # x, y, width, height
 
@@ -37,8 +40,8 @@ def find_joins(rows: Iterable[Row], boundaries_ms: Sequence[int]) -> list[Join]:
     """Return which rows continue which, over any number of chunks.
 
     `boundaries_ms[k]` is where chunk `k + 1` begins and chunk `k` ends. A row is continued by at most one row, the
-    most alike of the next chunk; rows of chunks that do not touch are never joined. Cost grows with the rows that
-    stand at one boundary, squared.
+    most alike of the next chunk: nearly the same text at the same place, else the same text scrolled up or down. Rows
+    of chunks that do not touch are never joined. Cost grows with the rows that stand at one boundary, squared.
     """
     ordered = list(rows)
     successor: dict[int, Row] = {}
@@ -73,9 +76,11 @@ def _pair(ending: Sequence[Row], starting: Sequence[Row]) -> dict[int, Row]:
 def _likeness(before: Row, after: Row) -> float:
     """Return how sure it is that two rows are one line; 0 when they are not."""
     same_box = _overlap(before.box, after.box)
+    before_key, after_key = _key(before.text), _key(after.text)
     if same_box < SAME_BOX:
-        return 0.0
-    same_text = fuzz.ratio(_key(before.text), _key(after.text))
+        near = abs(before.box[0] - after.box[0]) <= NEAR_PX
+        return MOVED if near and before_key == after_key and len(before_key) >= MIN_MOVED_LETTERS else 0.0
+    same_text = fuzz.ratio(before_key, after_key)
     return same_text + same_box if same_text >= SAME_TEXT else 0.0
 
 

@@ -43,7 +43,16 @@ def test_misread_letters_are_the_same_text():
 def test_other_text_or_another_place_is_not_joined():
     """Text that changes at the boundary, and equal text somewhere else, stay apart."""
     assert joined([row(1, 0, 0, 10_000), row(2, 1, 10_000, 11_000, "good bye")], [10_000]) == []
-    assert joined([row(1, 0, 0, 10_000), row(2, 1, 10_000, 11_000, y=300)], [10_000]) == []
+    beside = Row(2, 1, 10_000, 11_000, "hello world", (400, 20, 200, 20), 0.99)
+    assert joined([row(1, 0, 0, 10_000), beside], [10_000]) == []
+    assert joined([row(1, 0, 0, 10_000, "hello"), row(2, 1, 10_000, 11_000, "hello", y=300)], [10_000]) == []
+
+
+def test_line_that_scrolls_at_the_boundary_is_joined():
+    """The same words further up the same column go on, but a line that stayed goes on with itself."""
+    assert joined([row(1, 0, 0, 10_000, y=300), row(2, 1, 10_200, 11_000)], [10_000]) == [(1, 11_000, [2])]
+    rows = [row(1, 0, 0, 10_000, y=300), row(2, 1, 10_000, 11_000), row(3, 1, 10_000, 12_000, y=300)]
+    assert joined(rows, [10_000]) == [(1, 12_000, [3])]
 
 
 def test_chunks_that_do_not_touch_are_not_joined():

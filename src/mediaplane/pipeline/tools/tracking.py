@@ -48,7 +48,7 @@ class Found:
         return text_key(self.text)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Track:
     """A line on the screen, from its first reading on."""
 
@@ -92,18 +92,21 @@ class Tracks:
             found, old = self._pair(found, old, rule, fresh, timestamp_ms, keep_reading=True)
         old = self._end(old, found, luma, changes, timestamp_ms)
         for line in found:
+            back = self._come_back(line, timestamp_ms)
+            if back is not None:
+                fresh += [back] if _renew(back, line, timestamp_ms) else []
+                continue
             start_ms = self._extend(line, old, changes.first_change_ms(line.box, timestamp_ms))
-            if not self._come_back(line, timestamp_ms):
-                track = Track(line.text, line.key, line.box, line.confidence, line.shown, start_ms, timestamp_ms)
-                self.live.append(track)
-                fresh += [track] if line.shown else []
+            track = Track(line.text, line.key, line.box, line.confidence, line.shown, start_ms, timestamp_ms)
+            self.live.append(track)
+            fresh += [track] if line.shown else []
         return fresh
 
     def _pair(
         self,
         found: list[Found],
         old: list[Track],
-        rule: "Rule",
+        rule: Rule,
         fresh: list[Track],
         timestamp_ms: int,
         *,
@@ -148,7 +151,8 @@ class Tracks:
                 return track.t_start_ms
         return start_ms
 
-    def _come_back(self, line: Found, timestamp_ms: int) -> bool:
+    def _come_back(self, line: Found, timestamp_ms: int) -> Track | None:
+        """Return the line that ended a moment ago and is there again, alive."""
         key = line.key
         for track in reversed(self.ended):
             if track.t_end_ms < timestamp_ms - BLINK_MS - 500:  # the latest reading was up to half a second ago
@@ -157,9 +161,8 @@ class Tracks:
                 self.ended.remove(track)
                 self.live.append(track)
                 track.t_end_ms = -1
-                _renew(track, line, timestamp_ms)
-                return True
-        return False
+                return track
+        return None
 
     def finish(self, end_ms: int) -> list[Track]:
         """End all lines at `end_ms` and return every one that was sure enough, in order of their start."""
