@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import time
 from collections.abc import AsyncIterator
 from urllib.parse import parse_qs, urljoin, urlsplit
 
@@ -234,26 +233,11 @@ async def test_playlist_of_the_unfinished(client, gateway):
 
 
 async def test_playlist_of_a_thousand_segments(client, gateway):
-    """A playlist of 1,000 signed segments costs single-digit milliseconds of processor time."""
+    """A long playlist is whole: every segment and the one init section are signed. Its cost: `make bench`."""
     url = (await add_video(gateway, count=SEGMENTS)).replace("index.m3u8", "360p.m3u8")
     answer = await client.get(url)
     assert answer.text.count("X-Amz-Signature=") == SEGMENTS + 1
-    target = urlsplit(url)
-    request = f"GET {target.path}?{target.query} HTTP/1.1\r\nHost: {target.netloc}\r\n\r\n".encode()
-    # A bare socket: the client works in this process too, and should cost as little as it can.
-    reader, writer = await asyncio.open_connection(target.hostname, target.port)
-    costs_ms = []
-    for _ in range(40):
-        began = time.process_time()
-        writer.write(request)
-        size = re.search(rb"content-length: (\d+)", await reader.readuntil(b"\r\n\r\n"))
-        assert size
-        await reader.readexactly(int(size[1]))
-        costs_ms.append((time.process_time() - began) * 1000)
-    writer.close()
-    await writer.wait_closed()
-    print(f"playlist of {SEGMENTS} segments: {min(costs_ms):.1f} ms of CPU, median {sorted(costs_ms)[20]:.1f}")
-    assert min(costs_ms) < 10  # the least: what other processes on the machine add is not the gateway's
+    assert answer.text.count("#EXTINF:") == SEGMENTS
 
 
 async def test_frame(client, gateway):

@@ -54,9 +54,10 @@ def descendants(pid: int) -> list[psutil.Process]:
 
 
 async def until_ffmpeg(pid: int) -> list[psutil.Process]:
-    """Wait until an ffmpeg runs under `pid`, and return all that runs there."""
+    """Wait until an ffmpeg runs under `pid`, and return all that runs there, servers of other tests left out."""
+    others = {process.pid for process in descendants(pid)}
     for _ in range(600):
-        found = descendants(pid)
+        found = [process for process in descendants(pid) if process.pid not in others]
         if any("ffmpeg" in _name(process) for process in found):
             return found
         await asyncio.sleep(0.05)

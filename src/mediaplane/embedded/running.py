@@ -43,6 +43,7 @@ def only_one(state_dir: Path) -> Iterator[None]:
             raise ServiceFailed(
                 f"mediaplane up runs in {state_dir} already: stop it, or give another --state-dir"
             ) from None
+        (state_dir / "up.json").unlink(missing_ok=True)  # of one that was killed: its servers may be gone
         try:
             yield
         finally:
