@@ -94,7 +94,16 @@ def running_plane(state_dir: Path, *arguments: str, **settings: str) -> Iterator
 
 def _wait_for_start(plane: Plane, log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while not (plane.state_dir / "up.json").exists():
+    while _announced_by(plane.state_dir / "up.json") != plane.process.pid:
         assert plane.process.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text() + plane.logs()
         time.sleep(0.1)
+
+
+def _announced_by(path: Path) -> int | None:
+    """Return the pid of the `up` that wrote the file: one that was killed leaves its own behind."""
+    try:
+        pid: int = json.loads(path.read_text())["pid"]
+    except FileNotFoundError:
+        return None
+    return pid

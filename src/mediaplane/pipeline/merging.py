@@ -81,7 +81,13 @@ def _likeness(before: Row, after: Row) -> float:
         near = abs(before.box[0] - after.box[0]) <= NEAR_PX
         return MOVED if near and before_key == after_key and len(before_key) >= MIN_MOVED_LETTERS else 0.0
     same_text = fuzz.ratio(before_key, after_key)
-    return same_text + same_box if same_text >= SAME_TEXT else 0.0
+    if same_text < SAME_TEXT or (before_key != after_key and _digits(before.text) != _digits(after.text)):
+        return 0.0  # another page, step or price is another text, however long the words around its number are
+    return same_text + same_box
+
+
+def _digits(text: str) -> str:
+    return "".join(char for char in text if char.isdigit())
 
 
 def _key(text: str) -> str:

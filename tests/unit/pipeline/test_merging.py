@@ -48,6 +48,15 @@ def test_other_text_or_another_place_is_not_joined():
     assert joined([row(1, 0, 0, 10_000, "hello"), row(2, 1, 10_000, 11_000, "hello", y=300)], [10_000]) == []
 
 
+def test_text_that_differs_in_a_number_is_not_joined():
+    """The next page, step or price is another text, however long the words around its number are."""
+    rows = [
+        row(1, 0, 0, 10_000, "Page number 2 of the handbook"),
+        row(2, 1, 10_000, 12_000, "Page number 3 of the handbook"),
+    ]
+    assert joined(rows, [10_000]) == []
+
+
 def test_line_that_scrolls_at_the_boundary_is_joined():
     """The same words further up the same column go on, but a line that stayed goes on with itself."""
     assert joined([row(1, 0, 0, 10_000, y=300), row(2, 1, 10_200, 11_000)], [10_000]) == [(1, 11_000, [2])]

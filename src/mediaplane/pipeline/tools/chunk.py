@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
-from mediaplane.errors import MediaTruncated, ToolFailed
+from mediaplane.errors import ToolFailed
 from mediaplane.pipeline.tools import ffmpeg
 from mediaplane.pipeline.tools.answer import Report, answer
 from mediaplane.pipeline.tools.audio import progress_reader
@@ -200,7 +200,7 @@ def read_frames(output: IO[bytes], video: VideoStream) -> "Iterator[YuvFrame]":
     """Yield the raw frames of a pipe, each in memory of its own.
 
     Raises:
-        MediaTruncated: the last one is not whole.
+        ToolFailed: the last one is not whole: ffmpeg was killed, whatever the source is like.
     """
     import numpy as np
 
@@ -216,7 +216,7 @@ def read_frames(output: IO[bytes], video: VideoStream) -> "Iterator[YuvFrame]":
         if filled == 0:
             return
         if filled < size:
-            raise MediaTruncated("decoding ended within a frame")
+            raise ToolFailed("ffmpeg was ended within a frame")
         yield YuvFrame(data.reshape(height * 3 // 2, width), video.width, video.height)
 
 
