@@ -7,8 +7,19 @@ from urllib.parse import urlsplit
 
 from mediaplane.errors import SettingInvalid
 from mediaplane.settings import Settings
+from mediaplane.storage.providers import Provider, find_provider
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What a request is signed with, as it is now."""
+
+    access_key_id: str
+    secret_access_key: str
+    session_token: str = ""
+    expires: datetime | None = None  # aware; None: they do not end
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +35,16 @@ class S3Endpoint:
     session_expires: datetime | None = None  # aware; None: the keys do not end
     virtual_host: bool = False  # the bucket stands in the host name, not in the path
     ca_file: str = ""  # PEM, trusted beside the system's authorities
+    provider_name: str = ""  # of `providers.py`; empty: found by the host name
+
+    @property
+    def provider(self) -> Provider:
+        """Return what the provider of this endpoint can do."""
+        return find_provider(self.url, self.provider_name)
+
+    def keys(self) -> Keys:
+        """Return the keys to sign with now; ask again for each request, they may be renewed."""
+        return Keys(self.access_key_id, self.secret_access_key, self.session_token, self.session_expires)
 
     @property
     def origin(self) -> str:
