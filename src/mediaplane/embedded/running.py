@@ -6,12 +6,17 @@ The file is believed only while its writer lives: it holds a lock on `up.lock`, 
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TextIO
 
 from mediaplane.errors import NotRunning, ServiceFailed
+
+START_SECONDS = 60.0  # for an `up` that has just been started
+TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +42,23 @@ def only_one(state_dir: Path) -> Iterator[None]:
     """
     state_dir.mkdir(parents=True, exist_ok=True)
     with (state_dir / "up.lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ServiceFailed(
-                f"mediaplane up runs in {state_dir} already: stop it, or give another --state-dir"
-            ) from None
+        if not _take(lock):
+            raise ServiceFailed(f"mediaplane up runs in {state_dir} already: stop it, or give another --state-dir")
         (state_dir / "up.json").unlink(missing_ok=True)  # of one that was killed: its servers may be gone
         try:
             yield
         finally:
             (state_dir / "up.json").unlink(missing_ok=True)
+
+
+def _take(lock: TextIO) -> bool:
+    """Return whether the lock is ours now; a command that looks whether an `up` runs holds it for a moment."""
+    for _ in range(TRIES):
+        with suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def announce(state_dir: Path, running: Running) -> None:
@@ -58,23 +69,31 @@ def announce(state_dir: Path, running: Running) -> None:
     temporary.replace(state_dir / "up.json")
 
 
-def find_running(state_dir: Path) -> Running:
-    """Return what the `up` in this state directory tells.
+def find_running(state_dir: Path, *, wait_seconds: float = START_SECONDS) -> Running:
+    """Return what the `up` in this state directory tells; one that is still starting is waited for.
 
     Raises:
-        NotRunning: none runs there.
+        NotRunning: none runs there, or it is still starting after `wait_seconds`.
     """
-    try:
-        with (state_dir / "up.lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        try:
+    deadline = time.monotonic() + wait_seconds
+    while _is_held(state_dir / "up.lock"):
+        with suppress(FileNotFoundError):
             return Running(**json.loads((state_dir / "up.json").read_text()))
-        except FileNotFoundError:
-            raise NotRunning(f"mediaplane up is still starting in {state_dir}: try again in a moment") from None
-    except FileNotFoundError:
-        pass
+        if time.monotonic() > deadline:
+            raise NotRunning(f"mediaplane up is still starting in {state_dir}: try again in a moment")
+        time.sleep(0.1)
     raise NotRunning(
         f"nothing runs in {state_dir}: start it with `mediaplane up` (in another terminal), "
         "or set DATABASE_URL and S3_ENDPOINT to servers of your own"
     )
+
+
+def _is_held(lock_file: Path) -> bool:
+    try:
+        with lock_file.open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        pass
+    return False
