@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from mediaplane.cli import assets, checks, clips, ingest, searching, services
 from mediaplane.errors import MediaplaneError
 
+TYPER_INTERRUPTED = 130  # what Typer makes of Ctrl-C, without a word
 COMMON_OPTIONS = ("--state-dir", "--profile")
 
 
@@ -88,6 +89,10 @@ def main() -> None:
         fail(str(error))
     except KeyboardInterrupt:
         fail("interrupted")
+    except SystemExit as ended:
+        if ended.code == TYPER_INTERRUPTED:
+            fail("interrupted")
+        raise
 
 
 def fail(message: str) -> None:

@@ -1,7 +1,6 @@
 """`ingest` and `scan`: recordings in, from files, URLs, or a bucket they were put into by hand."""
 
 import asyncio
-import shutil
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -25,6 +24,8 @@ from mediaplane.wiring import Plane, find_services, open_plane
 
 POLL_SECONDS = 0.4
 LINE_SECONDS = 10.0
+FETCH_BYTES = 1 << 20
+FETCH_SECONDS = 60.0  # without a byte
 
 
 def ingest(
@@ -39,7 +40,7 @@ def ingest(
     async def run() -> list[dict[str, Any]]:
         async with open_plane(settings) as plane:
             with progress_bars() as bars:
-                return [await _ingest_one(plane, source, title, bars, wait=wait) for source in sources]
+                return await _ingest_all(plane, sources, title, bars, wait=wait)
 
     outcomes = asyncio.run(run())
     if as_json:
@@ -71,13 +72,35 @@ def scan(as_json: bool = typer.Option(False, "--json", help="Print one JSON docu
         console.print(f"  left alone: {key}: {reason}", style="yellow")
 
 
-async def _ingest_one(plane: Plane, source: str, title: str, bars: Progress, *, wait: bool) -> dict[str, Any]:
+async def _ingest_all(
+    plane: Plane, sources: Sequence[str], title: str, bars: Progress, *, wait: bool
+) -> list[dict[str, Any]]:
+    """Send one file after the other, and follow those that are sent meanwhile."""
+    async with asyncio.TaskGroup() as group:
+        followed = []
+        for source in sources:
+            name = title or _name_of(source)
+            taken = await _take(plane, source, name, bars)
+            label = name if len(sources) > 1 else ""
+            followed.append(group.create_task(_finish(plane, taken, bars, label, wait=wait)))
+    return [task.result() for task in followed]
+
+
+async def _take(plane: Plane, source: str, name: str, bars: Progress) -> Ingested | Exception:
+    """Return what became of the bytes; a source that cannot be read or stored does not stop the others."""
     try:
-        async with _local_copy(source, plane.settings.state_dir) as path:
-            taken = await _upload(plane, path, title or _name_of(source), bars)
+        async with _local_copy(source, plane.settings.state_dir, bars) as path:
+            return await _upload(plane, path, name, bars)
     except (MediaplaneError, OSError) as error:
-        return _outcome(None, error=error)
-    asset = await _follow(plane, taken.asset_id, bars) if wait else await _get(plane, taken.asset_id)
+        return error
+
+
+async def _finish(
+    plane: Plane, taken: Ingested | Exception, bars: Progress, label: str, *, wait: bool
+) -> dict[str, Any]:
+    if isinstance(taken, Exception):
+        return _outcome(None, error=taken)
+    asset = await _follow(plane, taken.asset_id, bars, label) if wait else await _get(plane, taken.asset_id)
     return _outcome(asset, reused=taken.reused)
 
 
@@ -92,8 +115,9 @@ async def _upload(plane: Plane, path: Path, title: str, bars: Progress) -> Inges
     return taken
 
 
-async def _follow(plane: Plane, asset_id: str, bars: Progress) -> Asset:
+async def _follow(plane: Plane, asset_id: str, bars: Progress, label: str) -> Asset:
     """Draw a bar for each stage until the asset is ready or has failed; a line now and then where there are no bars."""
+    prefix = f"{label}: " if label else ""
     drawn: dict[str, TaskID] = {}
     told = time.monotonic()
     while True:
@@ -102,10 +126,10 @@ async def _follow(plane: Plane, asset_id: str, bars: Progress) -> Asset:
             stages = await runs.of_asset(conn, asset_id)
         for name, done, note in _stage_progress(stages):
             bar = drawn.setdefault(name, bars.add_task(name, total=1, note="") if name not in drawn else drawn[name])
-            bars.update(bar, completed=done, note=note)
+            bars.update(bar, completed=done, note=prefix + note)
         if bars.disable and time.monotonic() - told > LINE_SECONDS:
             told = time.monotonic()
-            notes.print(", ".join(f"{name} {done:.0%}" for name, done, _ in _stage_progress(stages)))
+            notes.print(prefix + ", ".join(f"{name} {done:.0%}" for name, done, _ in _stage_progress(stages)))
         if asset.status in ("ready", "failed"):
             return asset
         await asyncio.sleep(POLL_SECONDS)
@@ -161,7 +185,7 @@ def _is_url(source: str) -> bool:
 
 
 @asynccontextmanager
-async def _local_copy(source: str, state_dir: Path) -> AsyncIterator[Path]:
+async def _local_copy(source: str, state_dir: Path, bars: Progress) -> AsyncIterator[Path]:
     """Give the file itself, or what a URL gave in a temporary file."""
     if not _is_url(source):
         yield Path(source)
@@ -169,10 +193,17 @@ async def _local_copy(source: str, state_dir: Path) -> AsyncIterator[Path]:
     state_dir.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=state_dir, prefix="fetch-") as directory:
         path = Path(directory) / (_name_of(source) or "download.bin")
-        await asyncio.to_thread(_fetch, source, path)
+        await _fetch(source, path, bars)
         yield path
 
 
-def _fetch(url: str, path: Path) -> None:
-    with urllib.request.urlopen(url, timeout=60) as answer, path.open("wb") as file:  # noqa: S310 -- http(s) only, see _is_url
-        shutil.copyfileobj(answer, file, 1 << 20)
+async def _fetch(url: str, path: Path, bars: Progress) -> None:
+    bar = bars.add_task("fetch", total=None, note=_name_of(url))
+    answer = await asyncio.to_thread(urllib.request.urlopen, url, timeout=FETCH_SECONDS)
+    with answer, path.open("wb") as file:
+        total = int(answer.headers.get("Content-Length") or 0)
+        while block := await asyncio.to_thread(answer.read, FETCH_BYTES):
+            file.write(block)
+            bars.update(bar, completed=file.tell(), total=total or None, note=f"{_name_of(url)}, {size(file.tell())}")
+    if total and path.stat().st_size != total:
+        raise OSError(f"{url} ended early: {path.stat().st_size} of {total} bytes came; run it again")
