@@ -7,10 +7,10 @@ READY := $(VENV)/.ready
 BROWSER := tests/browser/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix bench services reference lock clean
+.PHONY: help demo test check fix bench bench-transfer services reference providers lock clean
 
 help:  ## list the commands
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: $(READY)  ## ingest a recording, find its words, play it, cut it (VIDEO=path, KEEP=1 leaves it running)
 	@$(BIN)/python scripts/demo.py $(if $(VIDEO),--video "$(VIDEO)") $(if $(KEEP),--keep)
@@ -31,11 +31,17 @@ fix: $(READY)  ## format and mend what can be mended by itself
 bench: $(READY)  ## measure; one JSON line a figure
 	@$(BIN)/python -m benchmarks
 
+bench-transfer: $(READY)  ## bulk transfer against s5cmd, awscrt and rclone (ARGS='--only small --runs 3')
+	@$(BIN)/python -m benchmarks.transfer $(ARGS)
+
 services:  ## install the Debian packages that tests use, where apt and root are there
 	@bash scripts/services.sh
 
 reference: $(READY)  ## write docs/reference.md anew from the code
 	@$(BIN)/python scripts/reference.py
+
+providers: $(READY)  ## measure SeaweedFS and Ceph RGW, compare with what is declared, write docs/providers.md
+	@MEDIAPLANE_WRITE_PROVIDERS=1 $(BIN)/pytest -q tests/integration/test_provider_abilities.py
 
 lock: $(READY)  ## write requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header pyproject.toml --group dev -o requirements.lock

@@ -1,5 +1,9 @@
-"""Write docs/reference.md from the code: every setting, error code, stage and command. `--check` compares only."""
+"""Write docs/reference.md (every setting, error code, stage and command) and docs/openapi.json from the code.
 
+`--check` compares only.
+"""
+
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,18 +12,21 @@ import typer
 
 from mediaplane import errors
 from mediaplane.cli.app import app
+from mediaplane.gateway.app import new_api
 from mediaplane.pipeline import assemble, audio, chunk, clip, plan, probe
-from mediaplane.settings import describe, load_settings
+from mediaplane.settings import describe, load_settings, other_names
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+PAGE, API = DOCS / "reference.md", DOCS / "openapi.json"
 
 
 def main() -> int:
-    """Write or check the page; return the exit status."""
-    text = "\n".join(lines())
+    """Write or check the pages; return the exit status."""
+    pages = {PAGE: "\n".join(lines()), API: json.dumps(new_api().openapi(), indent=1, ensure_ascii=False) + "\n"}
     if "--check" in sys.argv:
-        return 0 if PAGE.read_text() == text else 1
-    PAGE.write_text(text)
+        return 0 if all(page.exists() and page.read_text() == text for page, text in pages.items()) else 1
+    for page, text in pages.items():
+        page.write_text(text)
     return 0
 
 
@@ -36,7 +43,10 @@ def commands() -> Iterator[str]:
     """Yield the commands with their first sentence."""
     yield from ("## Commands", "", "| command | what it does |", "| --- | --- |")
     for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
-        yield f"| `mediaplane {name}` | {(command.help or '').split(chr(10))[0]} |"
+        for full_name, one in [(f"{name} {part}", sub) for part, sub in getattr(command, "commands", {}).items()] or [
+            (name, command)
+        ]:
+            yield f"| `mediaplane {full_name}` | {(one.help or '').split(chr(10))[0]} |"
     yield ""
 
 
@@ -45,10 +55,15 @@ def settings() -> Iterator[str]:
     yield from ("## Settings", "")
     yield "Read once, first wins: variable of the environment (for keys also `GATEWAY_…`, `WORKER_…`, `SCANNER_…`),"
     yield "`[environments.NAME]` of the profile, `[settings]` of the profile, default (here `cortana-vision`'s)."
-    yield from ("", "| variable | default | what it is |", "| --- | --- | --- |")
+    yield "Other names count where the first is not set; two that contradict each other are an error. Those that begin"
+    yield "with `AWS_` count only where another variable says that a bucket of one's own is meant: keys in a shell of"
+    yield "developers change nothing. `NAME_FILE` is the path of a file with the value. `mediaplane config` shows which"
+    yield "variable counted."
+    yield from ("", "| variable | default | what it is | other names |", "| --- | --- | --- | --- |")
     for entry in describe(load_settings({})):
         value = f"`{entry['value']}`" if entry["value"] != "" else ""
-        yield f"| `{entry['setting']}` | {value} | {entry['doc']} |"
+        others = ", ".join(f"`{name}`" for name in other_names(entry["setting"]))
+        yield f"| `{entry['setting']}` | {value} | {entry['doc']} | {others} |"
     yield ""
 
 

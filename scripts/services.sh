@@ -11,6 +11,7 @@ ceph-osd:ceph-osd
 monmaptool:ceph-base
 ceph:ceph-common
 chromium:chromium
+rclone:rclone
 "
 
 missing=

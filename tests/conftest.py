@@ -3,6 +3,8 @@
 import signal
 from pathlib import Path
 
+import hypothesis
+
 _SERVICES = ("postgres", "s3")
 
 pytest_plugins = [
@@ -13,3 +15,5 @@ pytest_plugins = [
 def pytest_configure() -> None:
     """Let SIGTERM (a timeout's, CI's) end the run as Ctrl-C does, so that fixtures stop their servers."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    hypothesis.settings.register_profile("untimed", hypothesis.settings(), deadline=None)  # a busy machine is no fault
+    hypothesis.settings.load_profile("untimed")

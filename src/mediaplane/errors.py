@@ -7,10 +7,30 @@
     ├── DatabaseUnavailable      database_unavailable   PostgreSQL cannot be reached
     ├── SchemaOutOfDate          schema_out_of_date     migrations are missing, or newer than this release
     ├── InvalidId, InvalidKey, InvalidTimecode, InvalidQuery, InvalidRange
+    ├── InvalidPlace             invalid_place          no s3://bucket/key, path or stream that can be used so
     ├── NotFound
     │   ├── AssetNotFound        asset_not_found
     │   ├── ObjectNotFound       object_not_found       nothing is stored at the key
-    │   └── ClipNotFound         clip_not_found
+    │   ├── ClipNotFound         clip_not_found
+    │   ├── UploadNotFound       upload_not_found
+    │   ├── KeyNotFound          key_not_found          no API key with the id
+    │   └── WebhookNotFound      webhook_not_found      no webhook endpoint with the id
+    ├── RateLimited              rate_limited           too many requests in a short time
+    ├── InvalidWebhook           invalid_webhook        a webhook's URL or types that cannot be used
+    ├── CredentialsInvalid       credentials_invalid    no key or token, or one that is wrong, expired or revoked
+    ├── NotPermitted             not_permitted          the role or the scopes do not allow it to anybody's rows
+    ├── IdentityUnavailable      identity_unavailable   the keys that tokens are checked with cannot be fetched
+    ├── UploadError              upload_error           an upload that cannot go on as it was asked to
+    │   ├── UploadTooLarge       upload_too_large       more bytes than an upload may have
+    │   ├── UploadTypeRefused    upload_type_refused    a type that is not taken, or bytes that are not what was said
+    │   ├── UploadIncomplete     upload_incomplete      the store does not have all of the bytes
+    │   ├── UploadChanged        upload_changed         the bytes were replaced while they were verified
+    │   ├── ChecksumMismatch     checksum_mismatch      the bytes are not those whose checksum was given
+    │   ├── PartsInvalid         parts_invalid          part numbers or etags that cannot be
+    │   ├── UploadClosed         upload_closed          it was completed, refused or aborted before
+    │   └── UploadBusy           upload_busy            another request is completing it just now
+    ├── KeyReused                idempotency_key_reused an Idempotency-Key of another request
+    ├── RequestBusy              idempotency_key_busy   the first request with this Idempotency-Key is still at work
     ├── AssetNotReady            asset_not_ready        nothing of it can be played yet
     ├── AccessDenied             access_denied          the store refused the credentials
     ├── LinkInvalid              link_invalid           a signed link is wrong or has expired
@@ -91,6 +111,12 @@ class InvalidKey(MediaplaneError):
     code = "invalid_key"
 
 
+class InvalidPlace(MediaplaneError):
+    """A source or target of a transfer that is none, or that cannot be used so."""
+
+    code = "invalid_place"
+
+
 class InvalidTimecode(MediaplaneError):
     """A time that cannot be read."""
 
@@ -143,6 +169,133 @@ class ClipNotFound(NotFound):
         super().__init__(f"there is no clip {clip_id}")
 
 
+class WebhookNotFound(NotFound):
+    """No webhook endpoint with the id, or no delivery of it."""
+
+    code = "webhook_not_found"
+
+    def __init__(self, endpoint_id: str) -> None:
+        super().__init__(f"there is no webhook {endpoint_id}: `mediaplane webhook ls` lists them")
+
+
+class RateLimited(MediaplaneError):
+    """Too many requests in a short time."""
+
+    code = "rate_limited"
+    retryable = True
+
+
+class InvalidWebhook(MediaplaneError):
+    """A webhook's URL or types that cannot be used."""
+
+    code = "invalid_webhook"
+
+
+class KeyNotFound(NotFound):
+    """No API key with the id."""
+
+    code = "key_not_found"
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(f"there is no API key {key_id}: `mediaplane key ls` lists them")
+
+
+class UploadNotFound(NotFound):
+    """No upload with the id, for this owner."""
+
+    code = "upload_not_found"
+
+    def __init__(self, upload_id: str) -> None:
+        super().__init__(f"there is no upload {upload_id}")
+
+
+class UploadError(MediaplaneError):
+    """An upload that cannot go on as it was asked to."""
+
+    code = "upload_error"
+
+
+class UploadTooLarge(UploadError):
+    """More bytes than an upload may have (MEDIAPLANE_UPLOAD_MAX_MB)."""
+
+    code = "upload_too_large"
+
+
+class UploadTypeRefused(UploadError):
+    """A type that is not taken (MEDIAPLANE_UPLOAD_TYPES), or bytes that are not what was said."""
+
+    code = "upload_type_refused"
+
+
+class UploadIncomplete(UploadError):
+    """The store does not have all of the bytes; the upload stays open for the rest."""
+
+    code = "upload_incomplete"
+
+
+class UploadChanged(UploadError):
+    """The bytes were replaced while they were verified, or after."""
+
+    code = "upload_changed"
+
+
+class ChecksumMismatch(UploadError):
+    """The bytes are not those whose checksum was given."""
+
+    code = "checksum_mismatch"
+
+
+class PartsInvalid(UploadError):
+    """Part numbers or etags that cannot be, or that are not what the store has."""
+
+    code = "parts_invalid"
+
+
+class UploadClosed(UploadError):
+    """The upload was completed, refused or aborted before."""
+
+    code = "upload_closed"
+
+
+class UploadBusy(UploadError):
+    """Another request is completing the upload just now; ask again."""
+
+    code = "upload_busy"
+    retryable = True
+
+
+class KeyReused(MediaplaneError):
+    """An Idempotency-Key that another request had before."""
+
+    code = "idempotency_key_reused"
+
+
+class RequestBusy(MediaplaneError):
+    """The first request with this Idempotency-Key is still at work; ask again."""
+
+    code = "idempotency_key_busy"
+    retryable = True
+
+
+class CredentialsInvalid(MediaplaneError):
+    """No key or token was sent, or one that is wrong, expired or revoked."""
+
+    code = "credentials_invalid"
+
+
+class NotPermitted(MediaplaneError):
+    """The role or the scopes do not allow it, to anybody's rows."""
+
+    code = "not_permitted"
+
+
+class IdentityUnavailable(MediaplaneError):
+    """The keys that tokens are checked with cannot be fetched."""
+
+    code = "identity_unavailable"
+    retryable = True
+
+
 class AssetNotReady(MediaplaneError):
     """Nothing of the asset can be played yet."""
 
@@ -151,13 +304,16 @@ class AssetNotReady(MediaplaneError):
 
 
 class AccessDenied(MediaplaneError):
-    """The store refused the credentials for this key."""
+    """The store refused the credentials for this key; keys that may not list get this for a missing key too."""
 
     code = "access_denied"
 
-    def __init__(self, key: str, problem: str = "check the keys and their permissions") -> None:
+    def __init__(
+        self, key: str, problem: str = "check the keys and their permissions", *, keys_known: bool = False
+    ) -> None:
         super().__init__(f"the store refused access to {key}: {problem}")
         self.key = key
+        self.keys_known = keys_known  # the store knows the keys; they lack the permission, or nothing is stored there
 
 
 class LinkInvalid(MediaplaneError):

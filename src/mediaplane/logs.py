@@ -1,11 +1,23 @@
 """JSON log lines on standard error, one an event, without secrets or signatures."""
 
 import logging
+import re
 import sys
-from collections.abc import Mapping, MutableMapping
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
+
+# What lets somebody in, wherever it stands: other people's error messages quote URLs and headers.
+_SECRETS = re.compile(
+    r"""(?P<name>\bX-Amz-(?:Signature|Credential|Security-Token)=|[?&](?:token|signature|policy|secret|key)=|\bBearer\s+
+        |://[^/\s:@]+:(?=[^/\s@]+@))   # a password in a URL
+        [^\s&"'@]+
+        |\bmp_[a-z0-9]{12}_\w+|\bwhsec_[\w+/=-]+|\beyJ[\w-]+\.[\w-]+\.[\w-]*""",
+    re.IGNORECASE | re.VERBOSE,
+)
+# One of these stands in every text that has one: looking for them is quicker by far.
+_HINTS = ("=", "earer", "EARER", "://", "mp_", "whsec_", "eyJ")
 
 
 def set_up_logging(level: int = logging.INFO) -> None:
@@ -25,7 +37,9 @@ def set_up_logging(level: int = logging.INFO) -> None:
     handler = logging.StreamHandler(sys.stderr)
     renderer = structlog.processors.JSONRenderer()
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[_drop_internals, renderer])
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared, processors=[_drop_internals, mask_secrets, renderer]
+        )
     )
     root = logging.getLogger()
     root.handlers = [handler]
@@ -34,5 +48,13 @@ def set_up_logging(level: int = logging.INFO) -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
-def _drop_internals(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+def mask_secrets(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Put dots in place of keys, tokens, signatures and passwords."""
+    for name, value in event.items():
+        if isinstance(value, str) and any(hint in value for hint in _HINTS):
+            event[name] = _SECRETS.sub(lambda match: f"{match['name'] or ''}…", value)
+    return event
+
+
+def _drop_internals(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     return {key: value for key, value in event.items() if key not in ("_record", "_from_structlog")}

@@ -7,32 +7,43 @@ starts in half the time.
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import structlog
+
+from mediaplane.access.audit import chain_and_log
+from mediaplane.access.companion import CompanionTokens
+from mediaplane.access.completion import Completion
+from mediaplane.access.direct import DirectUploads
 from mediaplane.access.links import PlaybackTokens
 from mediaplane.access.playback import frame_url, playback_url
 from mediaplane.access.uploads import Uploader
-from mediaplane.catalog import lexicon
-from mediaplane.embedded.postgres import EmbeddedPostgres
-from mediaplane.embedded.running import find_running
-from mediaplane.embedded.seaweed import EmbeddedSeaweed
+from mediaplane.catalog import direct_uploads, events, lexicon
+from mediaplane.catalog.objects import Object
 from mediaplane.errors import AccessDenied
 from mediaplane.jobs.periodic import Periodic
 from mediaplane.jobs.stage import Stage
-from mediaplane.postgres import Pool, open_pool
+from mediaplane.jobs.withdrawal import Connect
+from mediaplane.media.keys import ObjectKey
+from mediaplane.postgres import Connection, Pool, open_pool
 from mediaplane.settings import Settings
-from mediaplane.storage.endpoint import read_endpoint
+from mediaplane.storage.bucket.targets import read_store_rules, roles_of
+from mediaplane.storage.bucket.wanted import expiries
 from mediaplane.storage.local import LocalStore
+from mediaplane.storage.local_intake import LocalIntake
 from mediaplane.storage.open import OpenStore, open_stores
-from mediaplane.upkeep import deletion, sweeping
+from mediaplane.storage.placement import Placement, read_placement
+from mediaplane.upkeep import deletion, retention, sweeping, webhooks
 from mediaplane.upkeep.scanner import Scanner
 
 ABANDONED_AFTER = timedelta(days=1)
+log = structlog.get_logger(__name__)
+MAX_COMPANION_HOURS = 24
 
 
 if TYPE_CHECKING:
@@ -56,9 +67,23 @@ class Plane:
         return Flow(self.settings)
 
     @property
-    def write_store(self) -> OpenStore:
-        """The store that new bytes go to; the mode decides."""
-        return self.stores[self.settings.storage_mode]
+    def placement(self) -> Placement:
+        """Which store new bytes go to."""
+        return read_placement(self.settings)
+
+    def store_for(self, asset_id: str, role: str) -> OpenStore:
+        """Return the store that new bytes of the asset in this role go to."""
+        return self.stores[self.placement.store_for(asset_id, role)]
+
+    @property
+    def unused_buckets(self) -> list[str]:
+        """Stores that are only read from, as the mode writes to directories."""
+        local = self.settings.storage_mode == "local"
+        return [name for name, opened in self.stores.items() if opened.endpoint] if local else []
+
+    def media_url(self, stored: Object) -> str:
+        """Return where the object is, as rows elsewhere may keep it: `s3://bucket/key`, or an absolute path."""
+        return self.stores[stored.store].media_url(ObjectKey(stored.key))
 
     @property
     def tokens(self) -> PlaybackTokens:
@@ -77,24 +102,65 @@ class Plane:
         """Return the writer of files of this process's owner."""
         return Uploader(
             pool=self.pool,
-            store_name=self.write_store.name,
-            store=self.write_store.store,
+            stores={name: opened.store for name, opened in self.stores.items()},
+            placement=self.placement,
             layout=self.settings.layout,
             owner=self.settings.owner,
             team=self.settings.team,
             advance=self.flow.advance,
         )
 
-    def scanner(self) -> Scanner:
-        """Return the scanner of the store that new bytes go to."""
-        return Scanner(
-            pool=self.pool,
-            store_name=self.write_store.name,
-            store=self.write_store.store,
-            layout=self.settings.layout,
-            owner=self.settings.owner,
-            team=self.settings.team,
+    def completion(self, connect: Connect) -> Completion:
+        """Return who completes clients' uploads; `connect` lends the connections on which rows are changed."""
+        return Completion(
+            connect=connect,
+            stores=self.stores,
             advance=self.flow.advance,
+            largest_bytes=self.settings.upload_max_mb << 20,
+            types=self.settings.upload_types,
+            url_lifetime=timedelta(minutes=self.settings.upload_minutes),
+        )
+
+    def direct_uploads(self, connect: Connect) -> DirectUploads:
+        """Return the upload sessions of clients; `connect` lends connections that see the asker's rows."""
+        return DirectUploads(completion=self.completion(connect), placement=self.placement, layout=self.settings.layout)
+
+    @property
+    def companion_tokens(self) -> CompanionTokens:
+        """Makes and checks what lets a page's Uppy upload without a header of its own."""
+        lifetime = timedelta(hours=min(self.settings.upload_hours, MAX_COMPANION_HOURS))
+        return CompanionTokens(self.signing_key, lifetime=lifetime)
+
+    def scanners(self) -> list[Scanner]:
+        """Return one scanner for each store that originals may be in, whatever the mode."""
+        return [
+            Scanner(
+                pool=self.pool,
+                store_name=name,
+                store=self.stores[name].store,
+                layout=self.settings.layout,
+                owner=self.settings.owner,
+                team=self.settings.team,
+                advance=self.flow.advance,
+                beside=self._roles_beside(name),
+            )
+            for name in self.placement.stores_of("original")
+            if name in self.stores
+        ]
+
+    def _roles_beside(self, name: str) -> tuple[str, ...]:
+        """Return the roles whose objects lie in the same bucket or directory as this store's: a store is but a name."""
+        sample = ObjectKey("sample")
+        place = self.stores[name].media_url(sample)
+        return tuple(
+            role
+            for role in self.settings.layout.templates
+            if role != "original"
+            and any(
+                self.stores[other].media_url(sample) == place
+                for other in self.placement.stores_of(role)
+                if other in self.stores
+            )
         )
 
     def stages(self) -> Mapping[str, Stage]:
@@ -105,7 +171,7 @@ class Plane:
         context = StageContext(
             pool=self.pool,
             stores=self.stores,
-            write_store=self.write_store.name,
+            placement=self.placement,
             settings=self.settings,
             work_root=self.settings.state_dir / "work",
         )
@@ -119,20 +185,76 @@ class Plane:
             "stalled": (timedelta(seconds=20), lambda conn: sweeping.resume_stalled(conn, self.flow.advance)),
             "uploads": (timedelta(minutes=1), sweeping.sweep_uploads),
             "intents": (timedelta(minutes=10), sweeping.sweep_intents),
-            "unfinished": (timedelta(hours=6), lambda _conn: asyncio.to_thread(self._remove_unfinished)),
-            "clips": (timedelta(days=1), sweeping.remove_expired_clips),
+            "unfinished": (timedelta(hours=6), self._remove_unfinished),
+            **self._upload_periodic(),
+            # both hourly: rows go before the bytes, which a bucket that expires by itself removes at the day's end
+            "clips": (timedelta(hours=1), sweeping.remove_expired_clips),
+            "expired": (timedelta(hours=1), lambda conn: retention.expire_rows(conn, self._retained())),
+            "expired bytes": (timedelta(days=1), lambda conn: retention.expire_bytes(conn, self._retained())),
             "lexicon": (timedelta(hours=1), lexicon.prune_lexicon),
+            "audit": (timedelta(seconds=5), chain_and_log),
+            "webhooks": (
+                timedelta(seconds=2),
+                lambda _conn: webhooks.deliver_due(self.pool, private=self.settings.webhook_private),
+            ),
+            "events": (timedelta(hours=1), self._forget_events),
         }
 
-    def _remove_unfinished(self) -> None:
-        """Remove what killed writers left where no listing shows it: multipart parts, temporary files."""
-        from mediaplane.storage import buckets
+    async def _forget_events(self, conn: Connection) -> None:
+        """Forget events and deliveries that nobody may ask for any more."""
+        age = timedelta(days=self.settings.event_days)
+        await events.prune(conn, age=age, stage_age=timedelta(days=1))
+        await webhooks.prune(conn, event_age=age)
 
-        if self.settings.s3_endpoint:
-            buckets.abort_uploads(read_endpoint(self.settings), older_than=ABANDONED_AFTER)
-        directory = self.stores["local"].store
-        if isinstance(directory, LocalStore):
-            directory.remove_unfinished()
+    def _upload_periodic(self) -> dict[str, Periodic]:
+        """Return what is done again and again for clients' uploads."""
+        completion = self.completion(self.pool.connection)
+        silence = timedelta(hours=self.settings.upload_hours)
+        intakes = {name: opened.intake for name, opened in self.stores.items()}
+        return {
+            "forgotten_uploads": (timedelta(seconds=15), lambda _conn: completion.complete_forgotten()),
+            "replaced_uploads": (timedelta(minutes=1), lambda _conn: completion.look_again()),
+            "abandoned_uploads": (
+                timedelta(minutes=1),
+                lambda _conn: sweeping.sweep_abandoned(self.pool.connection, intakes, silence=silence),
+            ),
+            "ended_uploads": (timedelta(hours=1), sweeping.forget_ended_uploads),
+        }
+
+    def _retained(self) -> list[retention.Retained]:
+        """Return what expires in each store, and in the directory that stands for it."""
+        found = []
+        for store in self.settings.stores:
+            rules = read_store_rules(self.settings, store.name)
+            expired = expiries(rules, roles_of(self.settings, store.name))
+            for name in {store.name, store.twin} & set(self.stores):
+                opened = self.stores[name]
+                by_itself = opened.endpoint is not None and opened.endpoint.provider.lifecycle_expiry
+                searched = rules.managed and not by_itself
+                found.append(retention.Retained(name, opened.store, expired, searched=searched))
+        return found
+
+    async def _remove_unfinished(self, conn: Connection) -> None:
+        """Remove what killed writers left where no listing shows it: multipart parts, temporary files."""
+        for name, opened in self.stores.items():
+            resumable = await direct_uploads.open_refs(conn, name)
+            await asyncio.to_thread(_remove_leftovers, opened, resumable)
+
+
+def _remove_leftovers(opened: OpenStore, resumable: set[str]) -> None:
+    from mediaplane.storage import buckets
+
+    if opened.endpoint:
+        try:
+            buckets.abort_uploads(opened.endpoint, older_than=ABANDONED_AFTER, keep=resumable)
+        except AccessDenied as error:
+            if not error.keys_known:
+                raise
+            # keys that may only put, get and delete objects: the bucket's own lifecycle rule aborts them
+            log.info("unfinished_uploads_left_alone", bucket=opened.endpoint.bucket, reason=error.message)
+    elif isinstance(opened.store, LocalStore) and isinstance(opened.intake, LocalIntake):
+        opened.store.remove_unfinished()
+        opened.intake.remove_unfinished()
 
 
 @asynccontextmanager
@@ -150,98 +272,12 @@ async def open_plane(settings: Settings, *, max_connections: int = 8) -> AsyncIt
 
 
 def open_configured_stores(settings: Settings, signing_key: str) -> dict[str, OpenStore]:
-    """Return the stores that the settings name: the directory always, the bucket where it has an endpoint.
+    """Return the stores that the settings name: directories always, buckets where they have an endpoint.
 
     Raises:
         SettingInvalid: a store's settings do not fit together.
     """
-    endpoint = read_endpoint(settings) if settings.s3_endpoint else None
-    return open_stores(settings, public_url=settings.public_url, signing_key=signing_key, s3=endpoint)
-
-
-def prepare_bucket(settings: Settings) -> str:
-    """Make the bucket if it is missing and let browsers play from it; return a remark, empty where all went well.
-
-    Raises:
-        AccessDenied: the keys are wrong.
-        StorageError: the endpoint cannot be reached.
-    """
-    from mediaplane.storage import buckets
-
-    endpoint = read_endpoint(settings)
-    buckets.ensure_bucket(endpoint)
-    try:
-        buckets.set_cors(endpoint, ["*"])  # every URL carries its own permission, whatever page asks
-    except AccessDenied:
-        return f"the keys may not set CORS on {endpoint.bucket}: browsers play only if its rules allow GET and HEAD"
-    return ""
-
-
-def find_services(settings: Settings) -> Settings:
-    """Fill in what the running `up` of the state directory knows where no servers of one's own are set.
-
-    Raises:
-        NotRunning: something is missing and no `up` runs there.
-    """
-    own_store = settings.storage_mode == "local" or settings.s3_endpoint
-    if settings.database_url and own_store:
-        return _with_public_url(settings)
-    running = find_running(settings.state_dir)
-    return settings.filled_in(
-        "mediaplane up",
-        database_url=running.database_url,
-        public_url=running.url,
-        storage_mode=running.storage_mode,
-        s3_endpoint=running.s3_endpoint,
-        s3_bucket=running.s3_bucket,
-        s3_access_key_id=running.s3_access_key_id,
-        s3_secret_access_key=running.s3_secret_access_key,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """The servers a process works on; `settings` say where they are."""
-
-    settings: Settings
-    embedded: tuple[EmbeddedPostgres | EmbeddedSeaweed, ...]
-
-    def revive(self) -> list[str]:
-        """Start again every embedded server that died; return what they are."""
-        dead = [server for server in self.embedded if not server.is_running()]
-        for server in dead:
-            server.start()
-        return [type(server).__name__.removeprefix("Embedded") for server in dead]
-
-
-@contextmanager
-def open_services(settings: Settings) -> Iterator[Services]:
-    """Start, or join, the embedded servers that the settings leave open; the last process out stops them.
-
-    Raises:
-        ServiceFailed: one did not start.
-    """
-    embedded: list[EmbeddedPostgres | EmbeddedSeaweed] = []
-    with ExitStack() as stack:
-        if not settings.database_url:
-            postgres = stack.enter_context(EmbeddedPostgres(settings.state_dir))
-            embedded.append(postgres)
-            settings = settings.filled_in("embedded PostgreSQL", database_url=postgres.dsn)
-        if settings.storage_mode == "s3" and not settings.s3_endpoint:
-            seaweed = stack.enter_context(EmbeddedSeaweed(settings.state_dir))
-            embedded.append(seaweed)
-            settings = settings.filled_in(
-                "embedded SeaweedFS",
-                s3_endpoint=seaweed.endpoint,
-                s3_access_key_id=seaweed.access_key,
-                s3_secret_access_key=seaweed.secret_key,
-            )
-        yield Services(_with_public_url(settings), tuple(embedded))
-
-
-def _with_public_url(settings: Settings) -> Settings:
-    url = f"http://{settings.gateway_host}:{settings.gateway_port}"
-    return settings if settings.public_url else settings.filled_in("host and port", public_url=url)
+    return open_stores(settings, public_url=settings.public_url, signing_key=signing_key)
 
 
 def read_signing_key(settings: Settings) -> str:

@@ -16,7 +16,8 @@ MEDIAPLANE = str(Path(sys.executable).with_name("mediaplane"))
 START_SECONDS = 90
 READY_SECONDS = 180
 # What a developer's shell may have set must not reach the tests.
-OURS = ("S3_", "R2_", "AWS_", "MEDIAPLANE_", "DATABASE_URL", "STORAGE_MODE", "OCR_", "CLIP_")
+OURS = ("S3_", "R2_", "AWS_", "MEDIAPLANE_", "DATABASE_URL", "STORAGE_MODE", "OCR_", "CLIP_", "YTDLP_",
+        "PUBLIC_BASE_URL", "GATEWAY_", "WORKER_", "SCANNER_")  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,8 @@ plays them is of another origin than both, as a product's own web page would be.
 """
 
 import asyncio
-import json
-import os
-import queue
-import shutil
-import signal
-import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -28,8 +20,8 @@ from mediaplane.pipeline.tools.child import Limits
 from mediaplane.pipeline.tools.chunk import encode_chunk
 from mediaplane.pipeline.tools.plan import plan_chunks
 from mediaplane.pipeline.tools.probe import probe
-from mediaplane.storage.buckets import set_cors
-from mediaplane.storage.endpoint import read_endpoint
+from mediaplane.servers import prepare_buckets
+from tests.services.browser import DIRECTORY, MODULES, require_modules, running_browser, served_page
 from tests.services.gateway import Gateway, running_gateway
 from tests.services.rgw import end_with_parent
 
@@ -38,14 +30,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 SECONDS = 12
 FRAMES = SECONDS * 30
 LIMITS = Limits(seconds=120, address_space_mb=8192, output_mb=1024)
-BROWSER = Path(__file__).parents[1] / "browser"
-HLS_JS = BROWSER / "node_modules" / "hls.js" / "dist" / "hls.min.js"
-FILES = {"/": (BROWSER / "player.html", "text/html"), "/hls.js": (HLS_JS, "text/javascript")}
-FLAGS = [
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update", "--disable-breakpad", "--mute-audio",
-    "--autoplay-policy=no-user-gesture-required",
-]  # fmt: skip
+HLS_JS = MODULES / "hls.js" / "dist" / "hls.min.js"
+FILES = {"/": (DIRECTORY / "player.html", "text/html"), "/hls.js": (HLS_JS, "text/javascript")}
 # Source: hls.js API, ErrorDetails
 GAPS = ("bufferSeekOverHole", "bufferNudgeOnStall", "bufferAppendError", "fragParsingError", "fragGap")
 
@@ -73,7 +59,7 @@ async def recording(module_dsn, tmp_path_factory, seaweed, fresh_bucket) -> Asyn
     }
     work = tmp_path_factory.mktemp("recording")
     async with running_gateway(module_dsn, work, environ) as gateway:
-        await asyncio.to_thread(set_cors, read_endpoint(gateway.plane.settings), ["*"])
+        await asyncio.to_thread(prepare_buckets, gateway.plane.settings)
         yield await _record(gateway, "film", work)
 
 
@@ -175,79 +161,10 @@ def _is_gap(error: dict[str, Any]) -> bool:
 
 
 async def _play(url: str, directory: Path) -> dict[str, Any]:
-    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if browser is None:
-        _give_up("there is no chromium: apt-get install chromium (make services does)")
-    if not HLS_JS.exists():
-        _give_up("hls.js is not installed: npm ci in tests/browser (make test does)")
-    with _page() as (page, results):
-        async with _browser(str(browser), f"{page}/?src={quote(url, safe='')}", directory) as log:
-            try:
-                seen: dict[str, Any] = await asyncio.to_thread(results.get, timeout=90)
-            except queue.Empty:
-                pytest.fail(f"the page did not report within 90 s; the browser says:\n{log.read_text()[-3000:]}")
-    return seen
-
-
-def _give_up(reason: str) -> None:
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
-@contextmanager
-def _page() -> Iterator[tuple[str, "queue.Queue[dict[str, Any]]"]]:
-    """Serve the page that plays, and hand over what it reports."""
-    results: queue.Queue[dict[str, Any]] = queue.Queue()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            path, media_type = FILES.get(self.path.partition("?")[0], (None, ""))
-            self._answer(200 if path else 404, path.read_bytes() if path else b"", media_type)
-
-        def do_POST(self) -> None:
-            results.put(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-            self._answer(200, b"", "text/plain")
-
-        def _answer(self, status: int, body: bytes, media_type: str) -> None:
-            self.send_response(status)
-            self.send_header("content-type", media_type)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_args: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}", results
-        finally:
-            server.shutdown()
-
-
-@asynccontextmanager
-async def _browser(program: str, url: str, directory: Path) -> AsyncIterator[Path]:
-    """Run a browser with a profile of its own, and end it with all its children."""
-    log, profile = directory / "browser.log", directory / "profile"
-    environ = {**os.environ, "HOME": str(directory), "TMPDIR": str(directory), "XDG_RUNTIME_DIR": str(directory)}
-    with log.open("wb") as stream:
-        process = await asyncio.create_subprocess_exec(
-            program, *FLAGS, f"--user-data-dir={profile}", url,
-            env=environ, stdin=asyncio.subprocess.DEVNULL, stdout=stream, stderr=stream,
-            start_new_session=True, preexec_fn=end_with_parent,
-        )  # fmt: skip
-    try:
-        yield log
-    finally:
-        _end_group(process.pid)
-        await process.wait()
-
-
-def _end_group(group: int) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(group, signal.SIGKILL)
+    require_modules("hls.js")
+    with served_page(FILES) as page:
+        async with running_browser(directory, f"{page.url}/?src={quote(url, safe='')}"):
+            return await page.next_report()
 
 
 async def _ffmpeg(*arguments: str) -> str:

@@ -69,6 +69,21 @@ async def test_clip_that_failed_is_tried_anew_when_asked_again(conn):
 
 
 @pytest.mark.usefixtures("asset")
+@pytest.mark.parametrize(("days_left", "status"), [(20, "ready"), (10, "processing")])
+async def test_clip_asked_for_again_outlives_the_bytes_only_if_cut_anew(conn, days_left, status):
+    """A bucket that expires by itself counts from the writing: only bytes written anew may live longer."""
+    clip = await ask(conn)
+    await conn.execute("UPDATE stage_runs SET state = 'done'")
+    await clips.mark_ready(conn, clip.clip_id, store="s3", key="k")
+    await conn.execute("UPDATE clips SET expires_at = now() + %s", (timedelta(days=days_left),))
+    before = await clips.get(conn, clip.clip_id)
+    again = await ask(conn)
+    assert (again.clip_id, again.status) == (clip.clip_id, status)
+    assert (again.expires_at > before.expires_at) == (status == "processing")
+    assert [run.state for run in await runs.of_asset(conn, "a")] == ["queued" if status == "processing" else "done"]
+
+
+@pytest.mark.usefixtures("asset")
 async def test_clip_that_expired_is_removed_with_its_bytes(pool, conn):
     """After its time neither the row nor the object nor the bytes are there; a live clip stays."""
     store = MemoryStore()

@@ -66,7 +66,7 @@ async def test_health(client):
     assert (await client.get("/healthz")).json()["status"] == "ok"
     ready = await client.get("/readyz")
     assert ready.status_code == 200
-    assert ready.json()["checks"] == {"database": "ok", "store local": "ok", "store s3": "ok"}
+    assert ready.json()["checks"] == {"database": "ok", "schema": "ok", "store local": "ok", "store s3": "ok"}
 
 
 async def test_readiness_without_a_store(module_dsn, tmp_path):
@@ -81,7 +81,8 @@ async def test_readiness_without_a_store(module_dsn, tmp_path):
         assert (await client.get("/healthz")).status_code == 200
         answer = await client.get("/readyz")
     assert answer.status_code == 503
-    assert answer.json()["checks"] == {"database": "ok", "store local": "ok", "store s3": "does not answer"}
+    checks = {"database": "ok", "schema": "ok", "store local": "ok", "store s3": "does not answer"}
+    assert answer.json()["checks"] == checks
 
 
 async def test_database_that_goes_away(postgres_server, migrated_template, tmp_path):

@@ -164,17 +164,6 @@ async def test_the_cover_of_an_album_is_no_video(tmp_path: Path) -> None:
     assert (found.kind, found.video, len(found.audio)) == ("audio", None, 1)
 
 
-async def test_still_images_are_told_apart(tmp_path: Path) -> None:
-    """A PNG or JPEG is an image, whatever its name."""
-    for name in ("a.png", "b.jpg"):
-        media.ffmpeg("-f", "lavfi", "-i", "testsrc2=size=64x48:rate=1:duration=1", "-frames:v", "1", tmp_path / name)
-        (tmp_path / name).rename(tmp_path / "video.mp4")
-        found = await probe(str(tmp_path / "video.mp4"), limits=LIMITS)
-        assert found.kind == "image"
-        assert found.video is not None
-        assert (found.video.width, found.video.height) == (64, 48)
-
-
 async def test_time_that_runs_out_is_an_error_of_the_media(tmp_path: Path) -> None:
     """More time than allowed ends as media_too_large, which is not tried again."""
     source = media.make_pattern(tmp_path / "long.mp4", seconds=12, size="960x720", sound=False)

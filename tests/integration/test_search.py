@@ -326,7 +326,11 @@ async def test_segments_replace_chunk_is_whole_and_repeatable(conn):
     rows = await segments.of_asset(conn, "a1")
     assert [row.text for row in rows] == ["gamma three ?", "beta two"]
     assert (rows[0].box, rows[0].confidence, rows[1].frame_ms) == ((1, 2, 3, 4), 0.5, 5)
-    assert await lexicon.known(conn, "local", ["alpha", "beta", "two", "gamma"]) == {"beta": 1, "two": 1, "gamma": 1}
+    assert await lexicon.known(conn, "local", None, ["alpha", "beta", "two", "gamma"]) == {
+        "beta": 1,
+        "two": 1,
+        "gamma": 1,
+    }
     assert await (await conn.execute("SELECT count(*) FROM entities")).fetchone() == (0,)
 
 
@@ -350,7 +354,7 @@ async def test_segments_joins_lengthen_and_absorb(conn):
         ("alpha beta", 0, 2000),
         ("alpha", 1500, 1600),
     ]
-    assert await lexicon.known(conn, "local", ["alpha", "beta"]) == {"alpha": 2, "beta": 1}
+    assert await lexicon.known(conn, "local", None, ["alpha", "beta"]) == {"alpha": 2, "beta": 1}
 
 
 async def test_search_finds_nothing_of_a_deleted_asset(conn):
@@ -362,7 +366,7 @@ async def test_search_finds_nothing_of_a_deleted_asset(conn):
     assert await found(conn, "setings") == []
     assert await found(conn, "url:example.com") == []
     assert await lexicon.prune_lexicon(conn) > 0
-    assert await lexicon.known(conn, "local", ["settings", "deployment"]) == {"deployment": 1}
+    assert await lexicon.known(conn, "local", None, ["settings", "deployment"]) == {"deployment": 1}
     left = await (await conn.execute("SELECT count(DISTINCT word) FROM lexicon_deletions")).fetchone()
     assert left == (2,)
 
@@ -381,4 +385,4 @@ async def test_segments_of_one_owner_committed_at_once_do_not_deadlock(pool: Poo
 
     await asyncio.gather(*(commit(asset, texts) for asset, texts in chunks))
     async with pool.connection() as conn:
-        assert await lexicon.known(conn, "local", words) == dict.fromkeys(words, 4)
+        assert await lexicon.known(conn, "local", None, words) == dict.fromkeys(words, 4)

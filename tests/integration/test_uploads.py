@@ -1,14 +1,19 @@
 """Uploads by this process: whole or not at all, and once for the same bytes."""
 
 import asyncio
+import re
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from mediaplane.access.uploads import Uploader, digest_file
 from mediaplane.catalog import assets, objects, outbox
 from mediaplane.errors import StorageError
+from mediaplane.media.keys import Layout
 from mediaplane.settings import load_settings
 from mediaplane.storage.memory import MemoryStore
+from mediaplane.storage.placement import Placement, read_placement
 from mediaplane.upkeep.deletion import drain_outbox
 from mediaplane.upkeep.sweeping import sweep_uploads
 
@@ -28,7 +33,8 @@ async def nothing(_conn, _asset_id):
 
 
 def uploader(pool, store, *, owner="local"):
-    return Uploader(pool=pool, store_name="s3", store=store, layout=LAYOUT, owner=owner, team="local", advance=nothing)
+    places = {"stores": {"s3": store}, "placement": read_placement(load_settings({}))}
+    return Uploader(pool=pool, **places, layout=LAYOUT, owner=owner, team="local", advance=nothing)
 
 
 @pytest.fixture
@@ -152,3 +158,46 @@ async def test_outbox_of_a_store_that_fails_is_tried_later(pool, file):
 
 async def _some_bytes():
     yield b"some bytes"
+
+
+@pytest.mark.parametrize(
+    ("template", "pattern"),
+    [
+        ("temp/{year}/{month}/{day}/{hash}_{timestamp}.{ext}", r"temp/20\d\d/\d\d/\d\d/[0-9a-f]{16}_\d+\.mp4"),
+        ("{path}", r"chunks/2025-04-15/match-01\.mp4"),
+        ("{owner}/{asset_id}.{ext}", r"local/[0-9a-f-]{36}\.mp4"),
+    ],
+)  # fmt: skip
+async def test_key_of_an_original_by_the_layouts_of_others(pool, tmp_path, monkeypatch, template, pattern):
+    """Templates name the day, the bytes' hash, the owner, or the path as it was given."""
+    monkeypatch.chdir(tmp_path)
+    path = Path("chunks/2025-04-15/match-01.mp4")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"bytes")
+    store = MemoryStore()
+    brought = replace(uploader(pool, store), layout=Layout({"original": template}))
+    await brought.ingest(path, title="Match")
+    (key,) = await keys_of(store)
+    assert re.fullmatch(pattern, key)
+    assert brought.layout.read("original", key) is not None, "the scanner knows it again"
+
+
+async def test_path_outside_gives_the_name_alone(pool, file):
+    """An absolute path, or one that leads out, never becomes a key."""
+    store = MemoryStore()
+    await replace(uploader(pool, store), layout=Layout({"original": "{path}"})).ingest(file, title="Talk")
+    assert await keys_of(store) == ["talk.mp4"]
+
+
+async def test_upload_goes_where_the_placement_says(pool, file):
+    """In hybrid mode some uploads go to the one store, some to the other, and the row says which."""
+    stores = {"s3": MemoryStore(), "local": MemoryStore()}
+    placement = Placement("hybrid", 50, {"default": "s3"}, {"s3": "local"})
+    for number in range(30):
+        file.write_bytes(b"%d" % number)
+        taken = await replace(uploader(pool, stores["s3"]), stores=stores, placement=placement).ingest(file, title="T")
+        async with pool.connection() as conn:
+            row = await objects.original(conn, taken.asset_id)
+        assert row.store == ("s3" if placement.uses_buckets(taken.asset_id) else "local")
+        assert row.key in await keys_of(stores[row.store])
+    assert all([await keys_of(store) for store in stores.values()])

@@ -28,7 +28,7 @@ class Gateway:
 
     @property
     def opened(self) -> OpenStore:
-        return self.plane.write_store
+        return self.plane.store_for("any", "original")
 
     async def add_asset(self, asset_id: str, **fields: str) -> Asset:
         """Add a ready video of the local owner."""

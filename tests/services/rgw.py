@@ -152,6 +152,7 @@ class Rgw:
     users: dict[str, tuple[str, str]]  # name -> access key, secret key
     http_port: int = field(default_factory=free_port)
     https_port: int = field(default_factory=free_port)
+    more_config: str = ""  # lines for the gateway, such as `rgw lc debug interval = 2`: a lifecycle day of 2 s
     _children: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def start(self) -> None:
@@ -198,7 +199,7 @@ class Rgw:
             frontends=frontends,
             domain=self.domain,
         )
-        (self.root / "ceph.conf").write_text(text)
+        (self.root / "ceph.conf").write_text(f"{text}{self.more_config}\n")
 
     def _make_monitor(self, fsid: str, mon_port: int) -> None:
         keyring, monmap = str(self.root / "keyring"), str(self.root / "monmap")

@@ -78,3 +78,12 @@ def test_settings_filled_in_leaves_the_environment_alone():
         "mediaplane up", s3_bucket="theirs", s3_endpoint="http://e"
     )
     assert (settings.s3_bucket, settings.s3_endpoint) == ("mine", "http://e")
+
+
+def test_settings_listen_elsewhere_with_accounts_only():
+    """The gateway is reached from elsewhere only where every request needs a key; this machine goes by loopback."""
+    elsewhere = {"MEDIAPLANE_HOST": "0.0.0.0"}
+    with pytest.raises(SettingInvalid, match="MEDIAPLANE_AUTH is off"):
+        load_settings(elsewhere)
+    assert load_settings({**elsewhere, "MEDIAPLANE_AUTH": "on"}).local_url(8420) == "http://127.0.0.1:8420"
+    assert load_settings({"MEDIAPLANE_HOST": "::1"}).local_url(1) == "http://[::1]:1"

@@ -5,13 +5,29 @@ A player asks for playlists again and again and cannot send headers, so the perm
 
 import hmac
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
 from mediaplane.media.keys import ObjectKey
 from mediaplane.storage.signing import Clock, LinkSigner
 
 _PURPOSE = b"mediaplane playback token 1"
+
+
+def ends_at(url: str) -> datetime | None:
+    """Return when a signed URL or a playback URL ends, None where it does not say.
+
+    Source: Amazon S3 API Reference, "Authenticating Requests: Using Query Parameters".
+    """
+    query = parse_qs(urlsplit(url).query)
+    try:
+        if "X-Amz-Date" in query:
+            begins = datetime.strptime(query["X-Amz-Date"][0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+            return begins + timedelta(seconds=int(query["X-Amz-Expires"][0]))
+        seconds = query["expires"][0] if "expires" in query else query["token"][0].partition(".")[0]
+        return datetime.fromtimestamp(int(seconds), UTC)
+    except (KeyError, ValueError, OverflowError):
+        return None
 
 
 class PlaybackTokens:

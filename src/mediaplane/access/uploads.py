@@ -1,4 +1,4 @@
-"""Uploads by this process: a file goes into the store as an original, once for the same bytes.
+"""Uploads by this process: a file goes into its store as an original, once for the same bytes.
 
 Each is an upload session: intent rows, then bytes, then one transaction that completes it. A process that dies
 in between is swept; the same bytes asked for again take over from it.
@@ -7,7 +7,7 @@ in between is swept; the same bytes asked for again take over from it.
 import asyncio
 import hashlib
 import mimetypes
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,14 +18,16 @@ from mediaplane.catalog.uploads import Upload
 from mediaplane.errors import StorageError
 from mediaplane.jobs.arrivals import Advance, Arrival, register
 from mediaplane.media.ids import new_id
-from mediaplane.media.keys import Layout, ObjectKey
+from mediaplane.media.keys import Layout, ObjectKey, arrival_fields
 from mediaplane.postgres import Connection, Pool
+from mediaplane.storage.placement import Placement
 from mediaplane.storage.store import ObjectStore
 
 READ_BYTES = 1 << 20
 TOUCH_SECONDS = 20.0
 TAKE_OVER_AFTER = timedelta(minutes=1)  # three missed touches: the other writer is dead
 WAIT_SECONDS = 1.0
+HASH_DIGITS = 16  # of a digest where it stands in a key: 64 bits, with the time beside them
 
 Progress = Callable[[int, int], None]  # bytes so far, bytes in all
 
@@ -40,11 +42,11 @@ class Ingested:
 
 @dataclass(frozen=True, slots=True)
 class Uploader:
-    """Writes files into one store for one owner."""
+    """Writes files into the stores for one owner."""
 
     pool: Pool
-    store_name: str
-    store: ObjectStore
+    stores: Mapping[str, ObjectStore]
+    placement: Placement
     layout: Layout
     owner: str
     team: str
@@ -85,10 +87,9 @@ class Uploader:
 
     async def _begin(self, conn: Connection, path: Path, title: str, digest: str, size_bytes: int) -> Upload:
         asset_id = new_id()
-        extension = path.suffix.lstrip(".").lower()
-        key = self.layout.key("original", asset_id=asset_id, ext=extension if extension.isalnum() else "bin")
+        key = self.layout.key("original", **self._key_fields(asset_id, path, digest))
         content_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-        place = {"store": self.store_name, "asset_id": asset_id}
+        place = {"store": self.placement.store_for(asset_id, "original"), "asset_id": asset_id}
         await assets.add(
             conn,
             asset_id=asset_id,
@@ -109,17 +110,30 @@ class Uploader:
             content_type=content_type,
         )
 
+    def _key_fields(self, asset_id: str, path: Path, digest: str) -> dict[str, str]:
+        """Return what the template of an original may name; `path` is the file's own where it is relative."""
+        extension = path.suffix.lstrip(".").lower()
+        inside = not path.is_absolute() and ".." not in path.parts
+        return {
+            "asset_id": asset_id,
+            "ext": extension if extension.isascii() and extension.isalnum() else "bin",
+            "path": path.as_posix() if inside else path.name,
+            "hash": digest.removeprefix("sha256:")[:HASH_DIGITS],
+            **arrival_fields(self.owner, datetime.now(UTC)),
+        }
+
     async def _send(self, upload: Upload, path: Path, on_progress: Progress) -> None:
         touching = asyncio.create_task(self._keep_touching(upload.upload_id))
         try:
             body = _read(path, upload.size_bytes, on_progress)
-            info = await self.store.put(ObjectKey(upload.key), body, content_type=upload.content_type)
+            store = self.stores[upload.store]
+            info = await store.put(ObjectKey(upload.key), body, content_type=upload.content_type)
         finally:
             touching.cancel()
         if info.size_bytes != upload.size_bytes:
             raise StorageError(f"{path} changed while it was read: {info.size_bytes} bytes, not {upload.size_bytes}")
         arrival = Arrival(
-            store=self.store_name,
+            store=upload.store,
             info=info,
             asset_id=upload.asset_id,
             owner=self.owner,

@@ -1,6 +1,6 @@
 """Assets: one piece of media as its owner knows it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -43,13 +43,13 @@ async def add(
     return await _one(conn, "insert", values)
 
 
-async def get(conn: Connection, asset_id: str, owner: str | None = None) -> Asset:
+async def get(conn: Connection, asset_id: str, owner: str | None = None, team: str | None = None) -> Asset:
     """Return the asset.
 
     Raises:
-        AssetNotFound: there is none, or it is not the owner's.
+        AssetNotFound: there is none, or it is not the owner's, or the team's.
     """
-    return await _one(conn, "get", {"asset_id": asset_id, "owner": owner})
+    return await _one(conn, "get", {"asset_id": asset_id, "owner": owner, "team": team})
 
 
 async def lock(conn: Connection, asset_id: str) -> Asset:
@@ -72,16 +72,26 @@ async def find_same_bytes(conn: Connection, owner: str, digest: str) -> Asset | 
 async def page(
     conn: Connection,
     *,
-    owner: str,
+    owner: str | None,
+    team: str | None = None,
     status: str | None = None,
     after: tuple[datetime, str] | None = None,
     limit: int = 100,
 ) -> list[Asset]:
-    """Return the owner's assets, newest first, behind the place `after` (created_at, asset_id) of the last page."""
+    """Return the assets of an owner and a team, each where given, newest first.
+
+    They begin behind the place `after` (created_at, asset_id) of the last page.
+    """
     before, before_id = after or (None, None)
-    values = {"owner": owner, "status": status, "before": before, "before_id": before_id, "limit": limit}
+    values = {"owner": owner, "team": team, "status": status, "before": before, "before_id": before_id, "limit": limit}
     async with conn.cursor(row_factory=class_row(Asset)) as cursor:
         return await (await cursor.execute(SQL["page"], values)).fetchall()
+
+
+async def owners(conn: Connection, asset_ids: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Return owner and team of those of the assets that are there."""
+    rows = await (await conn.execute(SQL["owners"], {"asset_ids": list(asset_ids)})).fetchall()
+    return {asset_id: (owner, team) for asset_id, owner, team in rows}
 
 
 async def find_stalled(conn: Connection, *, age: timedelta) -> list[str]:
@@ -120,13 +130,13 @@ async def mark_failed(conn: Connection, asset_id: str, *, code: str, message: st
     await conn.execute(SQL["mark_failed"], {"asset_id": asset_id, "code": code, "message": message})
 
 
-async def delete(conn: Connection, asset_id: str, *, owner: str) -> None:
+async def delete(conn: Connection, asset_id: str, *, owner: str | None, team: str | None = None) -> None:
     """Remove the asset; its objects go on the outbox in the same transaction.
 
     Raises:
-        AssetNotFound: there is none, or it is not the owner's.
+        AssetNotFound: there is none, or it is not the owner's, or the team's.
     """
-    cursor = await conn.execute(SQL["delete"], {"asset_id": asset_id, "owner": owner})
+    cursor = await conn.execute(SQL["delete"], {"asset_id": asset_id, "owner": owner, "team": team})
     if cursor.rowcount == 0:
         raise AssetNotFound(asset_id)
 

@@ -1,6 +1,6 @@
 """Clips: cuts made from an asset, kept until they expire."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -36,7 +36,9 @@ class Clip:
 async def request(
     conn: Connection, *, clip_id: str, asset_id: str, mode: str, t_start_ms: int, t_end_ms: int, expiry: timedelta
 ) -> Clip:
-    """Return the clip of this cut, a new row with `clip_id` if it was never asked for; its expiry starts anew.
+    """Return the clip of this cut, a new row with `clip_id` if it was never asked for.
+
+    Asked for in the second half of its life it is to be cut anew, and then lives as long again.
 
     Raises:
         AssetNotFound: the asset was deleted.
@@ -48,16 +50,22 @@ async def request(
     return found[0]
 
 
-async def get(conn: Connection, clip_id: str, owner: str | None = None) -> Clip:
+async def get(conn: Connection, clip_id: str, owner: str | None = None, team: str | None = None) -> Clip:
     """Return the clip.
 
     Raises:
-        ClipNotFound: there is none, or it is not the owner's.
+        ClipNotFound: there is none, or it is not the owner's, or the team's.
     """
-    found = await _all(conn, "get", {"clip_id": clip_id, "owner": owner})
+    found = await _all(conn, "get", {"clip_id": clip_id, "owner": owner, "team": team})
     if not found:
         raise ClipNotFound(clip_id)
     return found[0]
+
+
+async def find(conn: Connection, clip_ids: Sequence[str], owner: str | None, team: str | None) -> dict[str, Clip]:
+    """Return those of the clips that are there and the owner's and the team's, each where given."""
+    found = await _all(conn, "find", {"clip_ids": list(clip_ids), "owner": owner, "team": team})
+    return {clip.clip_id: clip for clip in found}
 
 
 async def of_asset(conn: Connection, asset_id: str) -> list[Clip]:

@@ -19,6 +19,7 @@ SQL = load_queries("lexicon")
 MIN_WORD_LETTERS = 3  # a stored word shorter than this is nobody's correction
 PREFIX_LETTERS = 7  # deletions are taken from a word's beginning only: 29 rows a word at most
 MAX_SUGGESTIONS = 5
+MAX_OWNERS = 100  # of a team whose words are looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +63,22 @@ async def adjust(conn: Connection, owner: str, team: str, changes: Mapping[str, 
                     await copy.write_row((owner, deletion, word))
 
 
-async def known(conn: Connection, owner: str, words: Collection[str]) -> dict[str, int]:
-    """Return those of `words` that the owner's segments have, with the number of segments."""
+async def known(conn: Connection, owner: str | None, team: str | None, words: Collection[str]) -> dict[str, int]:
+    """Return those of `words` that the segments of an owner and a team have, with the number of segments."""
+    owners = await _owners(conn, owner, team)
     async with conn.cursor(row_factory=tuple_row) as cursor:
-        await cursor.execute(SQL["known"], {"owner": owner, "words": list(words)})
+        await cursor.execute(SQL["known"], {"owners": owners, "words": list(words)})
         return dict(await cursor.fetchall())
 
 
-async def suggest(conn: Connection, owner: str, words: Sequence[str]) -> dict[str, list[Suggestion]]:
+async def suggest(
+    conn: Connection, owner: str | None, team: str | None, words: Sequence[str]
+) -> dict[str, list[Suggestion]]:
     """Return for each of `words` up to five others it may have meant: nearest first, then most frequent."""
     wanted = {deletion for word in words for deletion in deletions(word, allowed_distance(word))}
+    owners = await _owners(conn, owner, team)
     async with conn.cursor(row_factory=tuple_row) as cursor:
-        values = {"owner": owner, "deletions": sorted(wanted), "longest": max(map(len, words), default=0) + 2}
+        values = {"owners": owners, "deletions": sorted(wanted), "longest": max(map(len, words), default=0) + 2}
         candidates = await (await cursor.execute(SQL["sharing_deletions"], values)).fetchall()
     return {word: _nearest(word, candidates) for word in words if allowed_distance(word)}
 
@@ -91,6 +96,15 @@ async def prune_lexicon(conn: Connection) -> int:
             await cursor.execute(SQL["recount"], {"owner": owner})
             dropped += (await cursor.execute(SQL["drop_unseen"], {"owner": owner})).rowcount
         return dropped
+
+
+async def _owners(conn: Connection, owner: str | None, team: str | None) -> list[str]:
+    """Return whose words to look at: words are kept by owner, so those of a team are its owners'."""
+    if owner is not None:
+        return [owner]
+    async with conn.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(SQL["owners_of_team"], {"team": team, "limit": MAX_OWNERS})
+        return await cursor.fetchall()
 
 
 def _stored_deletions(word: str) -> Iterable[str]:

@@ -20,9 +20,10 @@ MAX_CANDIDATES = 1000  # ranked at a time, newest first: a word that is everywhe
 
 @dataclass(frozen=True, slots=True)
 class Narrowing:
-    """Where to look: always one owner; an asset, a time range in assets, a source if given."""
+    """Where to look: one owner, one team, an asset, a time range in assets, a source, each where given."""
 
-    owner: str
+    owner: str | None
+    team: str | None = None
     asset_id: str | None = None
     after_ms: int | None = None
     before_ms: int | None = None
@@ -191,7 +192,8 @@ def _line(row: Sequence[Any]) -> Line:
 def _conditions(criteria: Criteria) -> list[str]:
     narrowing = criteria.narrowing
     wanted: dict[str, bool] = {
-        "s.owner = %(owner)s": True,
+        "s.owner = %(owner)s": narrowing.owner is not None,
+        "s.team = %(team)s": narrowing.team is not None,
         "s.lexemes @@ %(index)s::tsquery": criteria.index is not None,
         # IS TRUE keeps it from the index, which would read the same words a second time.
         "(s.lexemes @@ %(order)s::tsquery) IS TRUE": criteria.order is not None,
@@ -200,7 +202,7 @@ def _conditions(criteria: Criteria) -> list[str]:
         "s.t_start_ms <= %(before_ms)s": narrowing.before_ms is not None,
         "s.source = %(source)s": narrowing.source is not None,
     }
-    texts = [text for text, is_wanted in wanted.items() if is_wanted]
+    texts = [text for text, is_wanted in wanted.items() if is_wanted] or ["true"]
     return texts + [_entity(place, condition) for place, condition in enumerate(criteria.entities)]
 
 

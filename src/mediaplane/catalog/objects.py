@@ -136,6 +136,15 @@ async def delete_superseded(conn: Connection, asset_id: str, *, roles: Sequence[
     await conn.execute(SQL["delete_superseded"], {"asset_id": asset_id, "roles": list(roles), "run_ids": list(run_ids)})
 
 
+async def delete_expired(conn: Connection, store: str, *, role: str, prefix: str, age: timedelta, limit: int) -> int:
+    """Remove rows of stored objects older than `age`, of a role or else under a prefix; return how many.
+
+    Reads the whole table. Clips, playlists and segments are left out.
+    """
+    values = {"store": store, "role": role, "prefix": prefix, "age": age, "limit": limit}
+    return (await conn.execute(SQL["delete_expired"], values)).rowcount
+
+
 async def delete_forgotten(conn: Connection, *, age: timedelta) -> int:
     """Undo intents older than `age` that no active run or open upload will finish; return how many."""
     return (await conn.execute(SQL["delete_forgotten"], {"age": age})).rowcount

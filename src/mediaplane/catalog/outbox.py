@@ -6,6 +6,7 @@ from datetime import datetime
 
 from mediaplane.media.keys import ObjectKey
 from mediaplane.postgres import Connection, load_queries
+from mediaplane.storage.store import ObjectInfo
 
 SQL = load_queries("outbox")
 
@@ -28,6 +29,12 @@ async def take(conn: Connection, store: str, *, limit: int) -> list[ObjectKey]:
     """Return keys to remove, locked until the caller's transaction ends."""
     rows = await (await conn.execute(SQL["take"], {"store": store, "limit": limit})).fetchall()
     return [ObjectKey(row[0]) for row in rows]
+
+
+async def put_unowned(conn: Connection, store: str, infos: Sequence[ObjectInfo]) -> int:
+    """Note that bytes without a row are to be removed; return how many of them still have none."""
+    values = {"store": store, "keys": [info.key for info in infos], "sizes": [info.size_bytes for info in infos]}
+    return (await conn.execute(SQL["put_unowned"], values)).rowcount
 
 
 async def mark_done(conn: Connection, store: str, keys: Sequence[str]) -> None:

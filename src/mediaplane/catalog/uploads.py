@@ -1,4 +1,4 @@
-"""Uploads: sessions in which a client writes an original straight to a store."""
+"""Uploads of this process: sessions in which it writes an original to a store; clients' own are `direct_uploads.py`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ SQL = load_queries("uploads")
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One row of `uploads`."""
+    """One row of `uploads` that this process, or one like it, works on."""
 
     upload_id: str
     asset_id: str

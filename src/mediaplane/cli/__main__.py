@@ -1,6 +1,6 @@
 """`python -m mediaplane.cli`: the same as `mediaplane`, for child processes."""
 
-from mediaplane.cli.app import main
+from mediaplane.cli import main
 
 if __name__ == "__main__":
     main()

@@ -1,51 +1,25 @@
-"""`mediaplane`: the commands, their common options and exit statuses.
+"""`mediaplane`: all its commands.
 
 Exit status 0 done, 1 failed, 2 wrong usage. `--json` prints one JSON document on standard output and nothing else.
 """
 
-import os
-import sys
-from typing import Any
-
-import typer
-from typer.core import TyperGroup
-
-from mediaplane.cli import assets, checks, clips, ingest, searching, services
-from mediaplane.errors import MediaplaneError
-
-TYPER_INTERRUPTED = 130  # what Typer makes of Ctrl-C, without a word
-COMMON_OPTIONS = ("--state-dir", "--profile")
-
-
-class Commands(TyperGroup):
-    """Takes the common options in front of the command and behind it."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Move the common options to the front, up to a `--`."""
-        end = args.index("--") if "--" in args else len(args)
-        common: list[str] = []
-        others: list[str] = []
-        waiting = iter(args[:end])
-        for argument in waiting:
-            if argument in COMMON_OPTIONS:
-                common += [argument, *(value for value in [next(waiting, None)] if value is not None)]
-            elif argument.startswith(tuple(f"{option}=" for option in COMMON_OPTIONS)):
-                common.append(argument)
-            else:
-                others.append(argument)
-        return super().parse_args(ctx, [*common, *others, *args[end:]])
-
-
-app = typer.Typer(
-    name="mediaplane",
-    cls=Commands,
-    help="The storage plane for video, audio and images: a recording goes in; its words are found, played and cut.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+from mediaplane.cli import (
+    assets,
+    audit,
+    bucket,
+    checks,
+    clips,
+    compatibility,
+    ingest,
+    keys,
+    s3,
+    searching,
+    services,
+    webhooks,
 )
+from mediaplane.cli.root import new_app
+
+app = new_app()
 
 for command in (
     services.up,
@@ -63,39 +37,9 @@ for command in (
     checks.doctor,
 ):
     app.command()(command)
-
-
-@app.callback()
-def common(
-    state_dir: str = typer.Option(
-        "", "--state-dir", help="Where everything embedded lives [env MEDIAPLANE_STATE_DIR; default .mediaplane]"
-    ),
-    profile: str = typer.Option("", "--profile", help="Profile name or .toml file [env MEDIAPLANE_PROFILE]"),
-) -> None:
-    """Take the options that every command has; they reach child processes through the environment."""
-    if state_dir:
-        os.environ["MEDIAPLANE_STATE_DIR"] = state_dir
-    if profile:
-        os.environ["MEDIAPLANE_PROFILE"] = profile
-
-
-def main() -> None:
-    """Run the command line; errors raised on purpose become one line and exit status 1."""
-    try:
-        app()
-    except MediaplaneError as error:
-        fail(error.message)
-    except OSError as error:
-        fail(str(error))
-    except KeyboardInterrupt:
-        fail("interrupted")
-    except SystemExit as ended:
-        if ended.code == TYPER_INTERRUPTED:
-            fail("interrupted")
-        raise
-
-
-def fail(message: str) -> None:
-    """Print the error and end with exit status 1."""
-    print(f"mediaplane: {message}", file=sys.stderr)
-    sys.exit(1)
+app.add_typer(bucket.app)
+app.add_typer(keys.app)
+app.add_typer(audit.app)
+app.add_typer(webhooks.app)
+s3.app.command()(compatibility.compat)
+app.add_typer(s3.app, name="s3")

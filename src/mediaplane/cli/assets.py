@@ -5,10 +5,10 @@ from typing import Any
 
 import typer
 
-from mediaplane.catalog import assets, clips, objects, outbox, playback, runs, segments
+from mediaplane.catalog import assets, audit, clips, objects, outbox, playback, runs, segments
 from mediaplane.catalog.assets import Asset
 from mediaplane.cli.output import console, print_json, print_table, size, span
-from mediaplane.cli.session import with_plane
+from mediaplane.cli.session import operator, with_plane
 from mediaplane.media.keys import ObjectKey
 from mediaplane.media.timecodes import format_timecode, parse_timecode
 from mediaplane.wiring import Plane
@@ -84,6 +84,7 @@ def rm(asset_ids: list[str] = typer.Argument(help="Ids of assets", metavar="ASSE
 
     async def remove(plane: Plane) -> int:
         async with plane.pool.connection() as conn:
+            await audit.act_as(conn, operator())
             for asset_id in asset_ids:
                 await assets.delete(conn, asset_id, owner=plane.settings.owner)
             return (await outbox.waiting(conn)).keys
@@ -98,6 +99,8 @@ async def describe_asset(plane: Plane, asset_id: str) -> dict[str, Any]:
         asset = await assets.get(conn, asset_id, plane.settings.owner)
         document = _asset_document(asset)
         document["objects"] = [asdict(entry) for entry in await objects.summary(conn, asset_id)]
+        originals = await objects.of_asset(conn, asset_id, "original")
+        document["media_url"] = next((plane.media_url(row) for row in originals if row.state == "stored"), None)
         document["renditions"] = [asdict(entry) for entry in await playback.renditions(conn, asset_id)]
         document["segments"] = len(await segments.of_asset(conn, asset_id))
         document["stages"] = [
@@ -133,6 +136,8 @@ def _print_asset(document: dict[str, Any]) -> None:
     if document["duration_ms"] is not None:
         picture = f", {document['width']} × {document['height']}" if document["width"] else ""
         console.print(f"{document['kind']}, {format_timecode(document['duration_ms'])}{picture}")
+    if document["media_url"]:
+        console.print(document["media_url"])
     console.print(f"{document['segments']} segments of text\n")
     rows = [
         (entry["role"], entry["objects"], size(entry["size_bytes"]), entry["first_key"])

@@ -6,8 +6,8 @@ from typing import Any
 import typer
 
 from mediaplane.cli.output import console, print_json, print_table
+from mediaplane.servers import find_services
 from mediaplane.settings import describe, load_settings
-from mediaplane.wiring import find_services
 
 JSON = typer.Option(False, "--json", help="Print one JSON document and nothing else")
 
@@ -28,7 +28,7 @@ def config(
 
 
 def doctor(as_json: bool = JSON) -> None:
-    """Check database, migrations, stores, ffmpeg, OCR, disk and clock; say what is wrong and what to do."""
+    """Check database, migrations, stores, buckets, ffmpeg, OCR, disk and clock; say what is wrong and what to do."""
     from mediaplane.cli.doctor import examine  # OpenCV and onnxruntime are slow to import
 
     settings = find_services(load_settings())

@@ -45,6 +45,7 @@ def clip(
                 end_ms=end_ms,
                 mode="exact" if exact else "fast",
                 padding_ms=padding,
+                owner=plane.settings.owner,
             )
         made = await _wait(plane, asked)
         assert made.store and made.key

@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import subprocess
 import urllib.error
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -19,6 +19,9 @@ from mediaplane.media.keys import check_key
 from mediaplane.pipeline.tools.engine import open_engine
 from mediaplane.postgres import connect, pending_migrations
 from mediaplane.settings import Settings
+from mediaplane.storage.bucket.apply import plan
+from mediaplane.storage.bucket.targets import probe_prefix, read_targets
+from mediaplane.storage.connectivity import find_unusable
 from mediaplane.storage.open import OpenStore
 from mediaplane.wiring import open_configured_stores, read_signing_key
 
@@ -44,14 +47,17 @@ async def examine(settings: Settings) -> list[Finding]:
         ("database", lambda: _check_database(settings)),
         ("migrations", lambda: _check_migrations(settings)),
     ]
+    wrong = await asyncio.to_thread(find_unusable, settings)
     for name, opened in stores.items():
-        checks.append((f"store {name}", lambda opened=opened: _check_store(settings, opened)))  # type: ignore[misc]
+        problem = wrong.get(name)
+        checks.append((f"store {name}", lambda o=opened, p=problem: _check_store(settings, o, p)))  # type: ignore[misc]
     checks += [
+        ("bucket", lambda: _check_buckets(settings)),
         ("gateway", lambda: _check_gateway(settings)),
         ("ffmpeg", _check_ffmpeg),
         ("ocr", lambda: _check_ocr(settings)),
         ("disk", lambda: _check_disk(settings)),
-        ("clock", lambda: _check_clock(settings)),
+        ("clock", lambda: _check_clock(settings, stores)),
     ]
     return [await _make(name, check) for name, check in checks]
 
@@ -80,9 +86,12 @@ async def _check_migrations(settings: Settings) -> str:
     return "the schema is up to date"
 
 
-async def _check_store(settings: Settings, opened: OpenStore) -> str:
-    """Put, get, range, signed get, delete, on a key of our own."""
-    key = check_key(f"mediaplane-doctor/{new_id()}")
+async def _check_store(settings: Settings, opened: OpenStore, problem: MediaplaneError | None) -> str:
+    """Put, get, range, get by URL, delete, on a key of our own; `problem` is what a first look found."""
+    if problem:
+        raise problem
+    own_prefix = probe_prefix(settings, opened.name) if opened.endpoint else ""
+    key = check_key(f"{own_prefix}mediaplane-doctor/{new_id()}")
     store = opened.store
     await store.put(key, _body(), content_type="application/octet-stream")
     try:
@@ -90,15 +99,45 @@ async def _check_store(settings: Settings, opened: OpenStore) -> str:
             raise ServiceFailed("what was read is not what was written")
         if await _read(store.read(key, start=4, length=4)) != PROBE_BYTES[4:8]:
             raise ServiceFailed("a range of bytes came back wrong: the endpoint does not honour Range")
-        if opened.name != "local":  # local links are served by the gateway, which has no row for this key
-            await asyncio.to_thread(
-                _fetch, settings, opened.signer.sign_get(key), "a signed URL was refused: check clock and keys"
-            )
+        if opened.endpoint:  # local links are served by the gateway, which has no row for this key
+            await asyncio.to_thread(_fetch_by_url, settings, opened, opened.signer.sign_get(key))
     finally:
         await store.delete([key])
-    return (
-        "put, get, range, signed get and delete work" if opened.name != "local" else "put, get, range and delete work"
-    )
+    if not opened.endpoint:
+        return "put, get, range and delete work"
+    return f"put, get, range, {'public' if opened.public else 'signed'} get and delete work{_unused_url(settings)}"
+
+
+def _fetch_by_url(settings: Settings, opened: OpenStore, url: str) -> None:
+    refused = "a signed URL was refused: check clock and keys"
+    if opened.public:
+        refused = f"{url} was refused: check S3_PUBLIC_URL, and that the bucket is public (mediaplane bucket apply)"
+    _fetch(settings, url, refused)
+
+
+def _unused_url(settings: Settings) -> str:
+    public = any(store.tier == "public" for store in settings.stores)
+    source = settings.sources.get("s3_public_url", "S3_PUBLIC_URL")
+    return f"; {source} is not used, no store is public" if settings.s3_public_url and not public else ""
+
+
+async def _check_buckets(settings: Settings) -> str:
+    """Compare the buckets' settings with the profile; what is not managed, or cannot be read, is only told."""
+    targets = read_targets(settings)
+    if not targets:
+        return "no store has a bucket"
+    remarks: list[str] = []
+    drifted: list[str] = []
+    for target in targets:
+        found = await asyncio.to_thread(plan, target.endpoint, target.wanted)
+        names = ", ".join(dict.fromkeys(change.setting for change in found.changes))
+        if found.changes:
+            (drifted if target.rules.managed else remarks).append(f"{target.endpoint.bucket} differs in {names}")
+        if found.unknown and target.rules.managed:
+            remarks.append(f"{target.endpoint.bucket}: the keys may not read {', '.join(found.unknown)}")
+    if drifted:
+        raise ServiceFailed(f"{'; '.join(drifted)}: see `mediaplane bucket plan`, mend with `mediaplane bucket apply`")
+    return "; ".join(remarks) or f"{', '.join(target.endpoint.bucket for target in targets)} as the profile wants"
 
 
 async def _check_gateway(settings: Settings) -> str:
@@ -137,21 +176,27 @@ async def _check_disk(settings: Settings) -> str:
     return f"{size(free)} free in {settings.state_dir}"
 
 
-async def _check_clock(settings: Settings) -> str:
-    """Compare our clock with the store's, or with the database's where the store is a directory."""
-    ours = datetime.now(UTC)
-    if settings.s3_endpoint:
-        theirs = await asyncio.to_thread(_date_of, settings)
-    else:
-        async with await connect(settings.database_url) as conn:
-            row = await (await conn.execute("SELECT now()")).fetchone()
-        theirs = row[0] if row else ours
-    skew = abs((theirs - ours).total_seconds())
-    if skew > SKEW_MAX_SECONDS:
-        raise ServiceFailed(
-            f"the clock differs from the store's by {skew:.0f} s, so signatures will be refused: set the clock (NTP)"
-        )
-    return f"within {max(skew, 1):.0f} s of the store's"
+async def _check_clock(settings: Settings, stores: Mapping[str, OpenStore]) -> str:
+    """Compare our clock with the stores', or with the database's where they are directories."""
+    largest = 1.0
+    urls = sorted({opened.endpoint.url for opened in stores.values() if opened.endpoint})
+    for url in urls or [""]:
+        ours = datetime.now(UTC)
+        theirs = await (asyncio.to_thread(_date_of, settings, url) if url else _time_of_database(settings))
+        skew = abs((theirs - ours).total_seconds())
+        if skew > SKEW_MAX_SECONDS:
+            raise ServiceFailed(
+                f"the clock differs by {skew:.0f} s from that of {url or 'the database'}, so signatures will be "
+                "refused: set the clock (NTP)"
+            )
+        largest = max(largest, skew)
+    return f"within {largest:.0f} s of {', '.join(urls) or 'the database'}"
+
+
+async def _time_of_database(settings: Settings) -> datetime:
+    async with await connect(settings.database_url) as conn:
+        row = await (await conn.execute("SELECT now()")).fetchone()
+    return row[0] if row else datetime.now(UTC)
 
 
 def _fetch(settings: Settings, url: str, complaint: str) -> bytes:
@@ -162,14 +207,14 @@ def _fetch(settings: Settings, url: str, complaint: str) -> bytes:
         raise ServiceFailed(f"{complaint} ({error})") from error
 
 
-def _date_of(settings: Settings) -> datetime:
+def _date_of(settings: Settings, url: str) -> datetime:
     try:
-        with open_url(settings.s3_endpoint, settings, timeout_seconds=10) as answer:
+        with open_url(url, settings, timeout_seconds=10) as answer:
             date = answer.headers["Date"]  # type: ignore[attr-defined]
     except urllib.error.HTTPError as refusal:  # refused without a signature, but with a date
         date = refusal.headers["Date"]
     except OSError as error:
-        raise ServiceFailed(f"S3_ENDPOINT {settings.s3_endpoint} does not answer ({error})") from error
+        raise ServiceFailed(f"the endpoint {url} does not answer ({error})") from error
     return parsedate_to_datetime(date)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,8 +19,9 @@ from mediaplane.catalog.assets import Asset
 from mediaplane.catalog.runs import StageRun
 from mediaplane.cli.output import console, notes, print_json, progress_bars, size
 from mediaplane.errors import MediaplaneError
+from mediaplane.servers import find_services
 from mediaplane.settings import load_settings
-from mediaplane.wiring import Plane, find_services, open_plane
+from mediaplane.wiring import Plane, open_plane
 
 POLL_SECONDS = 0.4
 LINE_SECONDS = 10.0
@@ -58,18 +59,40 @@ def scan(as_json: bool = typer.Option(False, "--json", help="Print one JSON docu
     async def run() -> dict[str, Any]:
         async with open_plane(settings) as plane:
             with notes.status("listing …") as status:
-                report = await plane.scanner().scan(lambda seen: status.update(f"{seen} keys looked at"))
-            return {"seen": report.seen, "registered": report.registered, "skipped": report.skipped}
+                return await _scan_all(plane, lambda seen: status.update(f"{seen} keys looked at"))
 
     report = asyncio.run(run())
     if as_json:
         print_json(report)
-        return
+    else:
+        _tell_scan(report)
+    for store, reason in report["failed"]:
+        notes.print(f"store {store} could not be listed: {reason}", style="red")
+    if report["failed"]:
+        raise typer.Exit(1)
+
+
+def _tell_scan(report: dict[str, Any]) -> None:
     console.print(f"{report['seen']} keys looked at, {len(report['registered'])} new originals")
     for asset_id in report["registered"]:
         console.print(f"  {asset_id}   follow it: mediaplane show {asset_id}")
     for key, reason in report["skipped"]:
         console.print(f"  left alone: {key}: {reason}", style="yellow")
+
+
+async def _scan_all(plane: Plane, on_progress: Callable[[int], None]) -> dict[str, Any]:
+    """Scan every store that originals may be in; one that fails does not stop the others."""
+    found: dict[str, Any] = {"seen": 0, "registered": [], "skipped": [], "failed": []}
+    for scanner in plane.scanners():
+        try:
+            report = await scanner.scan(on_progress)
+        except MediaplaneError as error:
+            found["failed"].append((scanner.store_name, error.message))
+            continue
+        found["seen"] += report.seen
+        found["registered"] += report.registered
+        found["skipped"] += report.skipped
+    return found
 
 
 async def _ingest_all(

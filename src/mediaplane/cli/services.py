@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
+import structlog
 import typer
 import uvloop
 
@@ -19,13 +20,16 @@ from mediaplane.catalog import views
 from mediaplane.cli.output import console, notes
 from mediaplane.cli.supervisor import POLL_SECONDS, Supervisor
 from mediaplane.embedded import running
-from mediaplane.errors import ServiceFailed
+from mediaplane.errors import ServiceFailed, StorageError
 from mediaplane.logs import set_up_logging
 from mediaplane.media.ids import new_id
 from mediaplane.postgres import connect, migrate
+from mediaplane.servers import Services, describe_running, open_services, prepare_buckets
 from mediaplane.settings import Settings, load_settings
-from mediaplane.wiring import Services, open_plane, open_services, prepare_bucket
+from mediaplane.storage.connectivity import find_unusable
+from mediaplane.wiring import open_plane
 
+log = structlog.get_logger(__name__)
 READY_SECONDS = 60.0
 SERVERS_SECONDS = 2.0
 
@@ -44,14 +48,14 @@ def up(
             found = services.settings
             prepare(found)
             chosen_port = _choose_port(found, settings.gateway_port if port < 0 else port)
-            url = settings.public_url or f"http://{settings.gateway_host}:{chosen_port}"
+            url = settings.public_url or settings.local_url(chosen_port)
             children = Supervisor(_environment(url, chosen_port), settings.state_dir / "logs")
             try:
                 children.start("gateway", "serve")
                 for number in range(workers or settings.workers):
                     children.start(f"worker-{number + 1}", "worker")
-                _wait_until_ready(children, f"http://{settings.gateway_host}:{chosen_port}")
-                running.announce(settings.state_dir, _announcement(found, url))
+                _wait_until_ready(children, settings.local_url(chosen_port))
+                running.announce(settings.state_dir, describe_running(found, url))
                 console.print(f"mediaplane is up: {url}  (state in {settings.state_dir}; Ctrl-C stops it)")
                 _watch(children, services, stop)
             finally:
@@ -67,6 +71,7 @@ def serve() -> None:
 
     async def run(settings: Settings) -> None:
         stop = _stop_event()
+        _check_stores(settings)
         async with open_plane(settings) as plane:
             await serve_gateway(plane, settings.gateway_host, settings.gateway_port, stop)
 
@@ -84,6 +89,7 @@ def worker(
 
     async def run(settings: Settings) -> None:
         stop = _stop_event()
+        _check_stores(settings)
         slots = settings.worker_slots or os.cpu_count() or 1
         async with open_plane(settings, max_connections=slots * 2 + 4) as plane:
             await jobs.work(
@@ -102,6 +108,18 @@ def worker(
         _run(run(services.settings))
 
 
+def _check_stores(settings: Settings) -> None:
+    """Say in a line each what is wrong with a store; only what may pass by itself is waited for.
+
+    Raises:
+        StorageError: a store that is written to cannot be used, and that will not change by itself.
+    """
+    for store, problem in find_unusable(settings).items():
+        log.warning("store_unusable", store=store, problem=problem.message)
+        if not problem.retryable and settings.storage_mode != "local":
+            raise StorageError(f"store {store}: {problem.message}", retryable=False)
+
+
 def _run(work: Coroutine[Any, Any, None]) -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(work)
@@ -110,7 +128,7 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
 def prepare(settings: Settings) -> None:
     """Bring schema and bucket up to date."""
     asyncio.run(_prepare_database(settings))
-    if settings.storage_mode == "s3" and (remark := prepare_bucket(settings)):
+    for remark in prepare_buckets(settings):
         notes.print(remark, style="yellow")
 
 
@@ -123,19 +141,6 @@ async def _prepare_database(settings: Settings) -> None:
 
 def _environment(url: str, port: int) -> dict[str, str]:
     return {**os.environ, "MEDIAPLANE_PUBLIC_URL": url, "MEDIAPLANE_PORT": str(port)}
-
-
-def _announcement(settings: Settings, url: str) -> running.Running:
-    return running.Running(
-        pid=os.getpid(),
-        url=url,
-        database_url=settings.database_url,
-        storage_mode=settings.storage_mode,
-        s3_endpoint=settings.s3_endpoint,
-        s3_bucket=settings.s3_bucket,
-        s3_access_key_id=settings.s3_access_key_id,
-        s3_secret_access_key=settings.s3_secret_access_key,
-    )
 
 
 def _choose_port(settings: Settings, wanted: int) -> int:

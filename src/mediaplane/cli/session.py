@@ -1,13 +1,16 @@
 """How a command opens the plane: one loop, one connection pool, services found first."""
 
 import asyncio
+import getpass
+import os
 import ssl
 import urllib.request
 from collections.abc import Awaitable, Callable
 from typing import IO, TypeVar
 
+from mediaplane.servers import find_services
 from mediaplane.settings import Settings, load_settings
-from mediaplane.wiring import Plane, find_services, open_plane
+from mediaplane.wiring import Plane, open_plane
 
 Result = TypeVar("Result")
 
@@ -21,6 +24,14 @@ def open_url(url: str, settings: Settings, *, timeout_seconds: float) -> IO[byte
     context = ssl.create_default_context(cafile=settings.s3_ca_file or None) if url.startswith("https:") else None
     answer: IO[bytes] = urllib.request.urlopen(url, timeout=timeout_seconds, context=context)  # noqa: S310 -- ours
     return answer
+
+
+def operator() -> str:
+    """Return whom audit records name for what is done on the command line: it works on the database directly."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):  # a container may run under a number without a name
+        return f"cli:{os.getuid()}"
 
 
 def with_plane(work: Callable[[Plane], Awaitable[Result]], *, role: str = "gateway") -> Result:

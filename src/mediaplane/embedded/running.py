@@ -9,11 +9,14 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from mediaplane.errors import NotRunning, ServiceFailed
+from mediaplane.media.keys import Layout
+from mediaplane.profile import StoreSettings
+from mediaplane.settings import Settings
 
 START_SECONDS = 60.0  # for an `up` that has just been started
 TRIES = 5
@@ -31,6 +34,11 @@ class Running:
     s3_bucket: str
     s3_access_key_id: str
     s3_secret_access_key: str
+    # all else that decides where bytes are, as `settings/` names it: every process must agree on that
+    others: dict[str, Any] = field(default_factory=dict)
+    stores: list[dict[str, Any]] = field(default_factory=list)
+    placement: dict[str, str] = field(default_factory=dict)
+    layout: dict[str, str] = field(default_factory=dict)
 
 
 @contextmanager
@@ -85,6 +93,24 @@ def find_running(state_dir: Path, *, wait_seconds: float = START_SECONDS) -> Run
     raise NotRunning(
         f"nothing runs in {state_dir}: start it with `mediaplane up` (in another terminal), "
         "or set DATABASE_URL and S3_ENDPOINT to servers of your own"
+    )
+
+
+def follow(settings: Settings, running: Running) -> Settings:
+    """Return the settings with what the running `up` decided about database, gateway and stores."""
+    return settings.following(
+        "mediaplane up",
+        database_url=running.database_url,
+        public_url=running.url,
+        storage_mode=running.storage_mode,
+        s3_endpoint=running.s3_endpoint,
+        s3_bucket=running.s3_bucket,
+        s3_access_key_id=running.s3_access_key_id,
+        s3_secret_access_key=running.s3_secret_access_key,
+        **running.others,
+        stores=tuple(StoreSettings(**store) for store in running.stores),
+        placement=running.placement,
+        layout=Layout(running.layout),
     )
 
 

@@ -97,6 +97,11 @@ class EmbeddedSeaweed:
         """The secret of it. Raises `NotRunning` as `endpoint`."""
         return str(self._credentials()["secretKey"])
 
+    @property
+    def was_used(self) -> bool:
+        """Whether it has ever run here, so that bytes may lie in it."""
+        return self._data.exists()
+
     def start(self) -> None:
         """Join the running server, or start it; return when it takes requests. Also revives one that died.
 

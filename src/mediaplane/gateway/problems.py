@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from mediaplane.errors import MediaplaneError
+from mediaplane.gateway.request_ids import current_id
 
 log = structlog.get_logger(__name__)
 
@@ -25,6 +26,7 @@ STATUS: Mapping[str, int] = {
     "schema_out_of_date": 503,
     "invalid_id": 422,
     "invalid_key": 422,
+    "invalid_place": 422,
     "invalid_timecode": 422,
     "invalid_query": 422,
     "invalid_range": 422,
@@ -32,6 +34,25 @@ STATUS: Mapping[str, int] = {
     "asset_not_found": 404,
     "object_not_found": 404,
     "clip_not_found": 404,
+    "upload_not_found": 404,
+    "upload_error": 422,
+    "upload_too_large": 413,
+    "upload_type_refused": 415,
+    "upload_incomplete": 409,
+    "upload_changed": 409,
+    "checksum_mismatch": 422,
+    "parts_invalid": 422,
+    "upload_closed": 409,
+    "upload_busy": 409,
+    "idempotency_key_reused": 422,
+    "idempotency_key_busy": 409,
+    "key_not_found": 404,
+    "webhook_not_found": 404,
+    "rate_limited": 429,
+    "invalid_webhook": 422,
+    "credentials_invalid": 401,
+    "not_permitted": 403,
+    "identity_unavailable": 503,
     "asset_not_ready": 409,
     "access_denied": 502,
     "link_invalid": 403,
@@ -49,6 +70,8 @@ STATUS: Mapping[str, int] = {
     "tool_failed": 503,
 }
 
+_BUSY = ("upload_busy", "idempotency_key_busy")  # another request is at it just now
+
 # What went wrong on our side is for the log: messages of these may name hosts and settings.
 _OUR_SIDE = {
     500: "The server made a mistake. It is in the server's log.",
@@ -64,19 +87,23 @@ def problem(
     *,
     headers: Mapping[str, str] | None = None,
     errors: Sequence[Mapping[str, Any]] | None = None,
+    members: Mapping[str, Any] | None = None,
 ) -> JSONResponse:
-    """Return the problem document; `code` is what programs compare, `detail` what people read."""
+    """Return the problem document; `code` is what programs compare, `detail` what people read, `members` is more."""
     document: dict[str, Any] = {
         "type": f"urn:mediaplane:problem:{code}",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
         "code": code,
+        **(members or {}),
     }
     if errors is not None:
         document["errors"] = list(errors)
+    if request_id := current_id():
+        document["request_id"] = request_id
     extra = {"cache-control": "no-store", "x-content-type-options": "nosniff", **(headers or {})}
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+    if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
         extra.setdefault("retry-after", str(RETRY_AFTER_SECONDS))
     return JSONResponse(document, status_code=status, headers=extra, media_type=MEDIA_TYPE)
 
@@ -84,10 +111,15 @@ def problem(
 def from_error(error: MediaplaneError) -> JSONResponse:
     """Return the problem document of one of our errors."""
     status = STATUS.get(error.code, 500)
+    if status == HTTPStatus.BAD_GATEWAY and error.retryable:
+        status = 503  # the store is away, and will be back
+    if status == HTTPStatus.UNAUTHORIZED:  # Source: RFC 6750, section 3
+        return problem(status, error.code, error.message, headers={"www-authenticate": "Bearer"})
     if status in _OUR_SIDE:
         log.error("request failed", code=error.code, problem=error.message)
         return problem(status, error.code, _OUR_SIDE[status])
-    return problem(status, error.code, error.message)
+    headers = {"retry-after": "1"} if error.code in _BUSY else None
+    return problem(status, error.code, error.message, headers=headers)
 
 
 def unexpected() -> JSONResponse:

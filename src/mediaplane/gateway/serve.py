@@ -5,11 +5,18 @@ import contextlib
 import socket
 from collections.abc import Callable, Iterator
 
+import structlog
 import uvicorn
+from fastapi import FastAPI
 
 from mediaplane.errors import ServiceFailed
 from mediaplane.gateway.app import create_app
+from mediaplane.gateway.edge import Edge
+from mediaplane.gateway.protocol import EdgeProtocol
+from mediaplane.postgres import GATEWAY_ROLE, admit_gateway
 from mediaplane.wiring import Plane
+
+log = structlog.get_logger(__name__)
 
 GRACE_SECONDS = 5  # a player asks again for what was cut off
 KEEP_ALIVE_SECONDS = 30  # players ask for a segment every six seconds
@@ -55,32 +62,53 @@ async def serve(
     `on_ready` is told the port once connections are accepted; a `listener` from `listen` replaces host and port.
 
     Raises:
-        ServiceFailed: the address is taken.
+        ServiceFailed: the address is taken, or accounts are on and the database cannot keep them apart.
+        SettingInvalid: what tokens are checked with does not fit together.
     """
+    app = create_app(plane, role=await _gateway_role(plane))
     opened = listener or listen(host, port)
     bound_port = int(opened.getsockname()[1])
-    server = _Server(_config(plane), on_started=lambda: on_ready(bound_port))
+    edge: Edge = app.state.edge
+    server = _Server(_config(plane, app), on_started=lambda: on_ready(bound_port))
+    edge.feed.start()
     running = asyncio.create_task(server.serve(sockets=[opened]))
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait((running, stopping), return_when=asyncio.FIRST_COMPLETED)
+        edge.is_stopping = True  # whoever balances the load looks at /readyz and sends requests elsewhere
+        if not running.done():
+            await asyncio.sleep(plane.settings.drain_seconds)
     finally:
         stopping.cancel()
+        await edge.stop()
         server.should_exit = True
         await running
         opened.close()
 
 
-def _config(plane: Plane) -> uvicorn.Config:
+async def _gateway_role(plane: Plane) -> str:
+    """Return as whom the gateway asks the database; without accounts there is one owner, so it may be anybody."""
+    async with plane.pool.connection() as conn:
+        missing = await admit_gateway(conn)
+    if not missing:
+        return GATEWAY_ROLE
+    if plane.settings.auth:
+        raise ServiceFailed(f"MEDIAPLANE_AUTH is on and the database does not keep accounts apart: {missing}")
+    log.warning("row-level security is off", problem=missing)
+    return ""
+
+
+def _config(plane: Plane, app: FastAPI) -> uvicorn.Config:
     return uvicorn.Config(
-        create_app(plane),
-        http="httptools",
+        app,
+        http=EdgeProtocol,
         loop="none",  # the caller's loop
         ws="none",
         lifespan="off",
         access_log=False,  # ours leaves the query out
         log_config=None,
-        proxy_headers=False,  # nobody may say for whom they ask
+        proxy_headers=bool(plane.settings.proxies),  # nobody else may say for whom they ask
+        forwarded_allow_ips=list(plane.settings.proxies),
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,

@@ -109,7 +109,7 @@ class HitView(View):
     snippet: SnippetView
     score: float
     frame_url: str | None
-    playback_url: str
+    playback_url: str | None
 
 
 class HitsPage(View):

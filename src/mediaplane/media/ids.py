@@ -14,6 +14,11 @@ def new_id() -> str:
     return str(uuid.uuid4())
 
 
+def derive_id(*parts: str) -> str:
+    """Return the id that follows from these texts, always the same."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, "\n".join(parts)))
+
+
 def check_id(text: str) -> str:
     """Return `text` if it is an id.
 

@@ -1,8 +1,15 @@
-"""Object keys: the only place where they are made, checked and read back."""
+"""Object keys: the only place where they are made, checked and read back.
+
+Fields of a template, besides `{asset_id}`, `{clip_id}`, `{job_id}`, `{timestamp_ms}`, `{name}` and `{rendition}`:
+`{path}` is an original's relative path as it was given, `{ext}` its extension, `{hash}` of its bytes, `{timestamp}`
+when it came (seconds since 1970), `{year}`, `{month}` and `{day}` the same in UTC. Deployments that wrote keys before
+us may have had another hash and finer times: both are read.
+"""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import NewType
 
 from mediaplane.errors import InvalidKey
@@ -28,6 +35,18 @@ def check_key(text: str) -> ObjectKey:
     if any(ord(char) < 32 or ord(char) == 127 or char == "\\" for char in text):
         raise InvalidKey(f"{text!r}: a key has no control characters and no backslash")
     return ObjectKey(text)
+
+
+def arrival_fields(owner: str, moment: datetime) -> dict[str, str]:
+    """Return what a template may name of whose an original is and when it came (an aware time)."""
+    utc = moment.astimezone(UTC)
+    return {
+        "owner": re.sub(r"[^A-Za-z0-9_-]+", "-", owner),
+        "timestamp": str(int(utc.timestamp())),
+        "year": f"{utc:%Y}",
+        "month": f"{utc:%m}",
+        "day": f"{utc:%d}",
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +82,12 @@ _FIELDS = {
     "job_id": ID_PATTERN,
     "timestamp_ms": "[0-9]+",
     "ext": "[A-Za-z0-9]+",
+    "path": ".+",
+    "hash": "[0-9A-Za-z]+",
+    "timestamp": "[0-9]+",
+    "year": "[0-9]{4}",
+    "month": "[0-9]{1,2}",
+    "day": "[0-9]{1,2}",
 }
 
 

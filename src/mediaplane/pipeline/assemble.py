@@ -1,5 +1,6 @@
 """Stage `assemble`: what needs all chunks: playlists, poster, text merged across chunks, leftovers removed."""
 
+import posixpath
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,12 +58,17 @@ async def _read_finished(context: StageContext, run: StageRun) -> Finished:
         past = [entry for entry in await runs.of_asset(conn, run.asset_id) if not entry.subject]
         plan = next(entry for entry in past if entry.stage == "plan")
         chunks = [Chunk.from_json(chunk) for chunk in (plan.outputs or {})["chunks"]]
-        used = [entry for entry in past if entry.stage != "chunk" or (entry.chunk or 0) < len(chunks)]
+        used = [entry for entry in past if _is_used(entry, len(chunks))]
         renditions = await playback.renditions(conn, run.asset_id)
         listed = {
             rendition.name: await playback.segments(conn, run.asset_id, rendition.name) for rendition in renditions
         }
     return Finished(used, chunks, renditions, listed)
+
+
+def _is_used(run: StageRun, chunks: int) -> bool:
+    """Tell whether what the run wrote belongs to the recording as it is now."""
+    return run.stage != "picture" and (run.stage != "chunk" or (run.chunk or 0) < chunks)
 
 
 async def _write_playlists(context: StageContext, run: StageRun, finished: Finished, directory: Path) -> Written:
@@ -82,7 +88,7 @@ async def _write_playlists(context: StageContext, run: StageRun, finished: Finis
 
 def _relative(context: StageContext, run: StageRun, key: str) -> str:
     here = context.settings.layout.key("playlist", asset_id=run.asset_id, name="index.m3u8").rpartition("/")[0]
-    return key.removeprefix(f"{here}/")
+    return posixpath.relpath(f"/{key}", f"/{here}")
 
 
 async def _write_pictures(context: StageContext, run: StageRun, probe: Probe, directory: Path) -> list[Written]:

@@ -11,9 +11,8 @@ from mediaplane.pipeline.context import StageContext, Written, read_probe
 from mediaplane.pipeline.renditions import store_renditions
 from mediaplane.pipeline.tools.chunk import encode_chunk
 from mediaplane.pipeline.tools.lines import Line
-from mediaplane.pipeline.tools.results import Chunk, OcrOptions
+from mediaplane.pipeline.tools.results import Chunk
 from mediaplane.postgres import Connection
-from mediaplane.settings import Settings
 
 ENCODE_SHARE = 0.97  # of the progress bar; the rest is sending files
 
@@ -34,7 +33,7 @@ async def run(context: StageContext, work: Work, directory: Path) -> Outcome:
         out_dir=directory,
         short_sides=settings.rendition_sides,
         frames_per_second=settings.frames_per_second,
-        ocr=_ocr_options(settings),
+        ocr=context.ocr_options,
         limits=context.limits,
         on_progress=lambda fraction: work.progress(fraction * ENCODE_SHARE),
         ca_file=context.ca_file,
@@ -49,7 +48,7 @@ async def run(context: StageContext, work: Work, directory: Path) -> Outcome:
         for written in (frames, debug):
             await written.settle(conn, run.asset_id)
         owner = (run.asset_id, run.owner, run.team)
-        await segments.replace_chunk(conn, owner, run.chunk or 0, [_segment(line) for line in result.lines])
+        await segments.replace_chunk(conn, owner, run.chunk or 0, [ocr_segment(line) for line in result.lines])
 
     return Outcome(outputs={"frames": len(result.frames), "lines": len(result.lines)}, commit=commit)
 
@@ -66,18 +65,8 @@ async def _store_pictures(
     return await context.write(work.run, role, files, content_type="image/jpeg")
 
 
-def _ocr_options(settings: Settings) -> OcrOptions | None:
-    if settings.ocr_engine == "off":
-        return None
-    return OcrOptions(
-        engine=settings.ocr_engine,
-        languages=settings.ocr_languages,
-        min_confidence=settings.ocr_min_confidence,
-        debug_pictures=settings.ocr_debug_pictures,
-    )
-
-
-def _segment(line: Line) -> NewSegment:
+def ocr_segment(line: Line) -> NewSegment:
+    """Return the row of a line that was read."""
     return NewSegment(
         source="ocr",
         t_start_ms=line.t_start_ms,

@@ -24,16 +24,17 @@ async def request_clip(
     mode: str,
     padding_ms: int,
     owner: str | None = None,
+    team: str | None = None,
 ) -> Clip:
     """Return the clip of this cut, asked for anew or made already; padding is added and held within the asset.
 
     Raises:
-        AssetNotFound: there is no such asset.
+        AssetNotFound: there is no such asset, or it is not the owner's, or the team's, where those are given.
         InvalidRange: the range is empty, or lies outside the asset.
     """
     async with conn.transaction():
         asset = await assets.lock(conn, asset_id)
-        await assets.get(conn, asset_id, owner or settings.owner)
+        await assets.get(conn, asset_id, owner, team)
         duration_ms = asset.duration_ms
         if duration_ms is None:
             raise InvalidRange(f"{asset_id} cannot be cut yet: it is {asset.status}")
@@ -66,5 +67,6 @@ def _run_for(clip: Clip, digest: str | None) -> NewRun:
         subject=clip.clip_id,
         params=params,
         priority=CLIP_PRIORITY,
-        inputs_digest=digest_of("clip", VERSIONS["clip"], digest, params),
+        # asked for late in its life it is cut anew, although nothing else has changed
+        inputs_digest=digest_of("clip", VERSIONS["clip"], digest, {**params, "until": str(clip.expires_at)}),
     )

@@ -12,10 +12,11 @@ from mediaplane.catalog.objects import Object
 from mediaplane.catalog.runs import StageRun
 from mediaplane.media.keys import ObjectKey
 from mediaplane.pipeline.tools.child import Limits
-from mediaplane.pipeline.tools.results import Probe
+from mediaplane.pipeline.tools.results import OcrOptions, Probe
 from mediaplane.postgres import Connection, Pool
 from mediaplane.settings import Settings
 from mediaplane.storage.open import OpenStore
+from mediaplane.storage.placement import Placement
 from mediaplane.storage.store import ObjectInfo
 
 READ_BYTES = 1 << 20
@@ -40,7 +41,7 @@ class StageContext:
 
     pool: Pool
     stores: dict[str, OpenStore]
-    write_store: str
+    placement: Placement
     settings: Settings
     work_root: Path
 
@@ -49,6 +50,19 @@ class StageContext:
         """Limits of a tool's process."""
         megabytes = self.settings.max_decode_mb
         return Limits(seconds=self.settings.max_decode_seconds, address_space_mb=megabytes, output_mb=megabytes * 8)
+
+    @property
+    def ocr_options(self) -> OcrOptions | None:
+        """Who reads pictures and what counts as read; None: nobody."""
+        settings = self.settings
+        if settings.ocr_engine == "off":
+            return None
+        return OcrOptions(
+            engine=settings.ocr_engine,
+            languages=settings.ocr_languages,
+            min_confidence=settings.ocr_min_confidence,
+            debug_pictures=settings.ocr_debug_pictures,
+        )
 
     @property
     def ca_file(self) -> str | None:
@@ -83,18 +97,19 @@ class StageContext:
         *,
         content_type: str,
     ) -> Written:
-        """Put files into the store: their intents first, then the bytes; the caller settles them with its run.
+        """Put files into their role's store: intents first, then the bytes; the caller settles them with its run.
 
         Raises:
             AssetNotFound: the asset was deleted.
             StorageError: the store failed.
         """
+        place = self.placement.store_for(run.asset_id, role)
         if not files:
-            return Written(self.write_store, ())
+            return Written(place, ())
         async with self.pool.connection() as conn:
             await objects.intend(
                 conn,
-                store=self.write_store,
+                store=place,
                 asset_id=run.asset_id,
                 role=role,
                 keys=[key for key, _ in files],
@@ -102,7 +117,7 @@ class StageContext:
                 run_id=run.run_id,
             )
         gate = asyncio.Semaphore(PUTS_AT_ONCE)
-        store = self.stores[self.write_store].store
+        store = self.stores[place].store
 
         async def put(key: ObjectKey, path: Path) -> ObjectInfo:
             async with gate:
@@ -110,7 +125,7 @@ class StageContext:
 
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(put(key, path)) for key, path in files]
-        return Written(self.write_store, tuple(task.result() for task in tasks))
+        return Written(place, tuple(task.result() for task in tasks))
 
 
 async def read_file(path: Path) -> AsyncIterator[bytes]:

@@ -2,6 +2,7 @@
 
     probe ─▶ plan ─▶ chunk 0 … chunk n ─┬▶ assemble ─▶ ready
                  └─▶ audio ─────────────┘
+    probe ─▶ picture ─▶ ready               for a still image
 
 `advance` may be called at any time and any number of times: it looks at the rows and adds what is missing.
 A run whose inputs' digest, version and parameters are unchanged is not run again.
@@ -22,7 +23,7 @@ from mediaplane.postgres import Connection
 from mediaplane.settings import Settings
 
 # A stage's version changes when its result for equal inputs would.
-VERSIONS = {"probe": 1, "plan": 1, "chunk": 1, "audio": 1, "assemble": 1, "clip": 1}
+VERSIONS = {"probe": 2, "plan": 1, "chunk": 1, "audio": 1, "assemble": 1, "picture": 1, "clip": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,9 @@ class Flow:
         if step == "probe":
             return [self._new(asset, "probe", inputs=[asset.digest])]
         probe = _outputs(past, "probe")
+        if probe.get("kind") == "image":
+            inputs = [asset.digest, probe, self._reading[1:], self.settings.ocr_debug_pictures]
+            return [self._new(asset, "picture", inputs=inputs)] if step == "media" else []
         if step == "plan":
             return [self._new(asset, "plan", inputs=[asset.digest, probe, self.settings.chunk_seconds])]
         plan = _outputs(past, "plan")
@@ -90,10 +94,14 @@ class Flow:
         inputs = [[new.inputs_digest for new in media], self.settings.progressive_proxy]
         return [self._new(asset, "assemble", inputs=inputs)]
 
+    @property
+    def _reading(self) -> list[Any]:
+        settings = self.settings
+        return [settings.frames_per_second, settings.ocr_engine, settings.ocr_languages, settings.ocr_min_confidence]
+
     def _media_runs(self, asset: Asset, probe: dict[str, Any], plan: dict[str, Any]) -> list[NewRun]:
         settings = self.settings
-        reading = [settings.frames_per_second, settings.ocr_engine, settings.ocr_languages, settings.ocr_min_confidence]
-        inputs = [asset.digest, probe, settings.rendition_sides, reading, settings.ocr_debug_pictures]
+        inputs = [asset.digest, probe, settings.rendition_sides, self._reading, settings.ocr_debug_pictures]
         found = [
             self._new(asset, "chunk", inputs=[*inputs, chunk], chunk=chunk["index"], params=chunk)
             for chunk in plan.get("chunks", [])

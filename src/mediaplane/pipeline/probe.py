@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mediaplane.catalog import assets
-from mediaplane.errors import MediaEmpty, MediaUnsupported
+from mediaplane.errors import MediaEmpty
 from mediaplane.jobs.stage import Outcome, Work
 from mediaplane.pipeline.context import StageContext
 from mediaplane.pipeline.tools.probe import probe
@@ -21,8 +21,6 @@ async def run(context: StageContext, work: Work, _directory: Path) -> Outcome:
     if original.size_bytes == 0:
         raise MediaEmpty("the file has zero bytes: the upload may have been cut off; send it again")
     found = await probe(context.source_url(original), limits=context.limits, ca_file=context.ca_file)
-    if found.kind == "image":
-        raise MediaUnsupported("this is a still image: only recordings with moving pictures or sound are processed")
     document = found.to_json()
 
     async def commit(conn: Connection) -> None:

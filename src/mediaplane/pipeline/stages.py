@@ -12,7 +12,7 @@ import structlog
 from mediaplane.catalog.runs import StageRun
 from mediaplane.errors import AssetNotFound, MediaplaneError
 from mediaplane.jobs.stage import Outcome, Stage, Work
-from mediaplane.pipeline import assemble, audio, chunk, clip, plan, probe
+from mediaplane.pipeline import assemble, audio, chunk, clip, picture, plan, probe
 from mediaplane.pipeline.context import StageContext, Written
 from mediaplane.postgres import Connection
 
@@ -27,6 +27,7 @@ def all_stages(context: StageContext) -> Mapping[str, Stage]:
         "chunk": chunk.run,
         "audio": audio.run,
         "assemble": assemble.run,
+        "picture": picture.run,
         "clip": clip.run,
     }
     return {name: _with_log(context, run) for name, run in found.items()}

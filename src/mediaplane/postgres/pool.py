@@ -1,8 +1,10 @@
 """Connections to PostgreSQL: one, or a pool of them."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -15,6 +17,10 @@ Pool = AsyncConnectionPool[Connection]
 
 SCHEMA = "mediaplane"
 CONNECT_TIMEOUT_SECONDS = 10
+CHECK_SECONDS = 1.0
+# The pool's tries lie further and further apart; after this it begins anew with whoever asks next, so that a long
+# outage is not followed by a long wait.
+RECONNECT_SECONDS = 8
 
 
 async def connect(dsn: str) -> Connection:
@@ -47,7 +53,8 @@ async def open_pool(dsn: str, *, max_size: int = 8) -> AsyncIterator[Pool]:
         min_size=1,
         max_size=max_size,
         open=False,
-        check=AsyncConnectionPool.check_connection,  # after a restart of the server no request meets a dead connection
+        reconnect_timeout=RECONNECT_SECONDS,
+        check=_Check(),  # after a restart of the server no request meets a dead connection
     )
     try:
         try:
@@ -57,6 +64,19 @@ async def open_pool(dsn: str, *, max_size: int = 8) -> AsyncIterator[Pool]:
         yield pool
     finally:
         await pool.close()
+
+
+class _Check:
+    """Asks a connection whether it lives before it is lent, once a second: asking costs as much as a small query."""
+
+    def __init__(self) -> None:
+        self._asked_at: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()
+
+    async def __call__(self, conn: Connection) -> None:
+        now = time.monotonic()
+        if now - self._asked_at.get(conn, 0.0) > CHECK_SECONDS:
+            await AsyncConnectionPool.check_connection(conn)
+            self._asked_at[conn] = now
 
 
 def _connection_options(dsn: str) -> dict[str, Any]:

@@ -69,7 +69,8 @@ async def search(
     conn: Connection,
     text: str,
     *,
-    owner: str,
+    owner: str | None,
+    team: str | None = None,
     asset_id: str | None = None,
     after_ms: int | None = None,
     before_ms: int | None = None,
@@ -77,7 +78,9 @@ async def search(
     limit: int = 20,
     page: str | None = None,
 ) -> Page:
-    """Return the moments of the owner's assets that match `text` (see `search/query.py` for the language).
+    """Return the moments of assets that match `text` (see `search/query.py` for the language).
+
+    The assets are those of an owner and a team; either may be None, then it does not matter.
 
     One query to the database where the words are found as written; more for the looser ways. All pages together
     hold every hit once: candidates are ranked a thousand at a time, the newest first.
@@ -90,7 +93,7 @@ async def search(
         raise InvalidRange(f"a page has 1 to {MAX_PAGE_HITS} hits, not {limit}")
     if after_ms is not None and before_ms is not None and before_ms < after_ms:
         raise InvalidRange("the time range ends before it begins")
-    narrowing = Narrowing(owner, asset_id, after_ms, before_ms, source)
+    narrowing = Narrowing(owner, team, asset_id, after_ms, before_ms, source)
     digest = search_digest(text, narrowing)
     seeker = _Seeker(conn, parse_query(text), narrowing)
     cursor = read_cursor(page, digest) if page else None
@@ -246,12 +249,13 @@ class _Seeker:
     async def _guess(self) -> dict[str, list[str]]:
         """Return what misspelt words may have meant: only unknown words are corrected, all if every one is known."""
         words = {word: word.lstrip("#@") for word in self._query.words() if is_lexical(word.lstrip("#@"))}
-        owner = self._criteria.narrowing.owner
-        known = await lexicon.known(self._conn, owner, list(words.values()))
+        narrowing = self._criteria.narrowing
+        whose = narrowing.owner, narrowing.team
+        known = await lexicon.known(self._conn, *whose, list(words.values()))
         doubtful = {word: bare for word, bare in words.items() if bare not in known}
         self._is_all_known = not doubtful
         doubtful = doubtful or words
-        suggestions = await lexicon.suggest(self._conn, owner, list(doubtful.values()))
+        suggestions = await lexicon.suggest(self._conn, *whose, list(doubtful.values()))
         return {
             word: [word[: len(word) - len(bare)] + each.word for each in suggestions[bare]]
             for word, bare in doubtful.items()
@@ -263,7 +267,8 @@ class _Seeker:
         words = [word for word in self._query.words() if len(word) in SPLIT_LETTERS and is_lexical(word)]
         pieces = {word[start:end] for word in words for start, end in combinations(range(len(word) + 1), 2)}
         pieces = {piece for piece in pieces if len(piece) > 1}
-        known = await lexicon.known(self._conn, self._criteria.narrowing.owner, pieces) if pieces else {}
+        narrowing = self._criteria.narrowing
+        known = await lexicon.known(self._conn, narrowing.owner, narrowing.team, pieces) if pieces else {}
         split = {word: split_word(word, known) for word in words}
         return {word: ways for word, ways in split.items() if ways}
 

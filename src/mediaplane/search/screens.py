@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mediaplane.catalog import lexicon, moments
-from mediaplane.catalog.moments import Criteria, Line, Place
+from mediaplane.catalog.moments import Criteria, Line, Narrowing, Place
 from mediaplane.postgres import Connection
 from mediaplane.search.matching import Reading, match_clause
 from mediaplane.search.query import Query, Term
@@ -31,7 +31,7 @@ async def find_screens(
     """
     if not 2 <= len(query.clauses) <= MAX_CLAUSES:
         return []
-    (rarest, _), *others = await _by_rarity(conn, query, criteria.narrowing.owner, reading)
+    (rarest, _), *others = await _by_rarity(conn, query, criteria.narrowing, reading)
     found = [await moments.newest(conn, _narrowed(criteria, rarest, reading, excluded), limit=MAX_RAREST)]
     for clause, expected in others:
         if not found[-1]:
@@ -43,11 +43,12 @@ async def find_screens(
 
 
 async def _by_rarity(
-    conn: Connection, query: Query, owner: str, reading: Reading
+    conn: Connection, query: Query, narrowing: Narrowing, reading: Reading
 ) -> list[tuple[tuple[Term, ...], int]]:
     """The clauses with about how many segments match each, the rarest first."""
     spelt = {word: [word, *reading.meant.get(word, ())] for word in query.words()}
-    seen = await lexicon.known(conn, owner, [each for words in spelt.values() for each in words])
+    words = [each for alike in spelt.values() for each in alike]
+    seen = await lexicon.known(conn, narrowing.owner, narrowing.team, words)
 
     def frequency(clause: tuple[Term, ...]) -> int:
         return sum(

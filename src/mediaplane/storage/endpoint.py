@@ -1,25 +1,17 @@
 """Where a bucket is and with which keys it is opened: one value for the store, its signer and its bucket settings."""
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from mediaplane.errors import SettingInvalid
+from mediaplane.profile import StoreSettings
 from mediaplane.settings import Settings
-from mediaplane.storage.providers import Provider, find_provider
+from mediaplane.storage.credentials import Keys, RoleKeys, read_keys
+from mediaplane.storage.providers import Provider, find_provider, find_region
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """What a request is signed with, as it is now."""
-
-    access_key_id: str
-    secret_access_key: str
-    session_token: str = ""
-    expires: datetime | None = None  # aware; None: they do not end
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +28,7 @@ class S3Endpoint:
     virtual_host: bool = False  # the bucket stands in the host name, not in the path
     ca_file: str = ""  # PEM, trusted beside the system's authorities
     provider_name: str = ""  # of `providers.py`; empty: found by the host name
+    role: RoleKeys | None = None  # where keys come from that are renewed; the fields for keys are empty then
 
     @property
     def provider(self) -> Provider:
@@ -43,7 +36,14 @@ class S3Endpoint:
         return find_provider(self.url, self.provider_name)
 
     def keys(self) -> Keys:
-        """Return the keys to sign with now; ask again for each request, they may be renewed."""
+        """Return the keys to sign with now; ask again for each request, they may be renewed.
+
+        Raises:
+            SettingInvalid: they were to come from the machine's role, which has none.
+            StorageError: the machine did not answer.
+        """
+        if self.role:
+            return self.role.keys()
         return Keys(self.access_key_id, self.secret_access_key, self.session_token, self.session_expires)
 
     @property
@@ -66,40 +66,75 @@ class S3Endpoint:
         return f"{path}/" if self.virtual_host else f"{path}/{self.bucket}/"
 
 
-def read_endpoint(settings: Settings) -> S3Endpoint:
-    """Return the endpoint of the settings.
+def endpoint_url(settings: Settings, store: StoreSettings) -> str:
+    """Return where the store's bucket is; empty where nothing says so."""
+    return store.endpoint or settings.s3_endpoint
+
+
+def find_store(settings: Settings, name: str = "") -> StoreSettings:
+    """Return the store of this name, without one the default store.
 
     Raises:
-        SettingInvalid: keys are missing, S3_SESSION_EXPIRES is no time, or S3_CA_FILE is no file.
+        SettingInvalid: the profile has no such store.
     """
+    wanted = name or settings.placement["default"]
+    for store in settings.stores:
+        if store.name == wanted:
+            return store
+    known = ", ".join(store.name for store in settings.stores)
+    raise SettingInvalid("MEDIAPLANE_PROFILE", f"{settings.profile} has no store {wanted}; it has {known}")
+
+
+def read_endpoint(settings: Settings, name: str = "") -> S3Endpoint:
+    """Return the endpoint of a store, without a name of the default store.
+
+    Raises:
+        SettingInvalid: keys are missing, S3_SESSION_EXPIRES is no time, S3_CA_FILE is no file, or there is no such
+            store.
+    """
+    store = find_store(settings, name)
+    url = endpoint_url(settings, store)
+    if not url:
+        raise SettingInvalid("S3_ENDPOINT", "must be set to use an S3 endpoint of your own")
+    provider_name = _of_endpoint(settings, store, "provider")
+    provider = find_provider(url, provider_name)
+    bucket = store.bucket or settings.s3_bucket
     endpoint = S3Endpoint(
-        url=settings.s3_endpoint,
-        bucket=settings.s3_bucket,
-        access_key_id=settings.s3_access_key_id,
-        secret_access_key=settings.s3_secret_access_key,
-        region=settings.s3_region,
-        session_token=settings.s3_session_token,
-        session_expires=_read_time(settings.s3_session_expires),
-        virtual_host=settings.s3_addressing == "virtual",
+        url=url,
+        bucket=bucket,
+        region=_of_endpoint(settings, store, "region") or find_region(provider, url),
+        virtual_host=_is_virtual(_of_endpoint(settings, store, "addressing"), provider, url, bucket),
         ca_file=settings.s3_ca_file,
+        provider_name=provider.name,
+        access_key_id="",
+        secret_access_key="",
     )
-    for name, value in (
-        ("S3_ENDPOINT", endpoint.url),
-        ("S3_ACCESS_KEY_ID", endpoint.access_key_id),
-        ("S3_SECRET_ACCESS_KEY", endpoint.secret_access_key),
-    ):
-        if not value:
-            raise SettingInvalid(name, "must be set to use an S3 endpoint of your own")
+    endpoint = _with_keys(endpoint, read_keys(settings, store, provider))
     if endpoint.ca_file and not Path(endpoint.ca_file).is_file():
         raise SettingInvalid("S3_CA_FILE", f"there is no file {endpoint.ca_file}")
     return endpoint
 
 
-def _read_time(text: str) -> datetime | None:
-    if not text:
-        return None
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise SettingInvalid("S3_SESSION_EXPIRES", f"must be a time like 2030-01-31T12:00:00Z, not {text!r}") from error
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+def _of_endpoint(settings: Settings, store: StoreSettings, name: str) -> str:
+    """Return what holds for the store's endpoint; the S3_* settings are about S3_ENDPOINT alone."""
+    own = getattr(store, name)
+    return str(own or ("" if store.endpoint else getattr(settings, f"s3_{name}")))
+
+
+def _is_virtual(addressing: str, provider: Provider, url: str, bucket: str) -> bool:
+    if addressing in ("path", "virtual"):
+        return addressing == "virtual"
+    # a wildcard certificate covers one label: `a.b.s3.example.com` would not be trusted
+    return provider.virtual_host and not ("." in bucket and url.startswith("https:"))
+
+
+def _with_keys(endpoint: S3Endpoint, keys: Keys | RoleKeys) -> S3Endpoint:
+    if isinstance(keys, RoleKeys):
+        return replace(endpoint, role=keys)
+    return replace(
+        endpoint,
+        access_key_id=keys.access_key_id,
+        secret_access_key=keys.secret_access_key,
+        session_token=keys.session_token,
+        session_expires=keys.expires,
+    )

@@ -7,7 +7,6 @@ much CPU (0.2-0.4 ms an object either way).
 
 import asyncio
 import os
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, contextmanager
@@ -15,13 +14,14 @@ from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import urlsplit
 
 import obstore
+from obstore.exceptions import UnauthenticatedError
 from obstore.store import S3Store as Engine
 
-from mediaplane.errors import StorageError
+from mediaplane.errors import AccessDenied, StorageError
 from mediaplane.media.keys import ObjectKey
+from mediaplane.storage.credentials import AWS_VARIABLES
 from mediaplane.storage.endpoint import S3Endpoint
 from mediaplane.storage.failures import translated
 from mediaplane.storage.listing import Listing
@@ -30,7 +30,7 @@ from mediaplane.storage.upload import PartFeed, regroup
 
 if TYPE_CHECKING:
     from obstore import BytesStream, GetOptions
-    from obstore.store import ClientConfig, RetryConfig, S3Config
+    from obstore.store import ClientConfig, RetryConfig, S3Config, S3Credential
 
 T = TypeVar("T")
 
@@ -40,7 +40,6 @@ _READ_BYTES = 1 << 20
 _WALK_KEYS = 1000
 _UPLOADS = 8  # multipart uploads at once; others wait
 _REQUESTS = 16  # other requests at once
-_AWS_VARIABLES = threading.Lock()
 
 
 class S3Store:
@@ -56,6 +55,8 @@ class S3Store:
         self._endpoint = endpoint
         self._part_bytes = part_bytes
         self._engine = open_engine(endpoint, retry_for=retry_for)
+        self._deleter = self._engine
+        self._retry_for = retry_for
         self._listing = Listing(endpoint, retry_for=retry_for)
         # two pools: an upload waits for its body, which may be a read of this same store
         self._uploads = ThreadPoolExecutor(_UPLOADS, "s3-upload")
@@ -176,16 +177,35 @@ class S3Store:
         return ObjectInfo(key, head["size"], head["e_tag"] or "", head["last_modified"])
 
     def _delete(self, keys: Sequence[ObjectKey]) -> None:
-        with self._translated(keys[0] if len(keys) == 1 else f"{keys[0]} and {len(keys) - 1} more"):
-            obstore.delete(self._engine, list(keys))
+        """Delete in batches, or one by one where batches are refused, from then on.
+
+        RGW 16 asks for s3:DeleteObject on the bucket itself for a batch: keys that may delete under a prefix only are
+        refused there, and not for one object.
+        """
+        what = keys[0] if len(keys) == 1 else f"{keys[0]} and {len(keys) - 1} more"
+        try:
+            with self._translated(what):
+                obstore.delete(self._deleter, list(keys))
+        except AccessDenied:
+            if self._deleter is not self._engine:
+                raise
+            deleter = open_engine(self._endpoint, retry_for=self._retry_for, batch_delete=False)
+            with self._translated(what):
+                obstore.delete(deleter, list(keys))
+            self._deleter = deleter
 
     @contextmanager
     def _translated(self, what: str) -> Iterator[None]:
         with translated(what, self._endpoint.url):
-            yield
+            try:
+                yield
+            except UnauthenticatedError:
+                if self._endpoint.role:
+                    self._endpoint.keys()  # raises what really happened, which the engine keeps to itself
+                raise
 
 
-def open_engine(endpoint: S3Endpoint, *, retry_for: timedelta) -> Engine:
+def open_engine(endpoint: S3Endpoint, *, retry_for: timedelta, batch_delete: bool = True) -> Engine:
     """Return obstore's client for the bucket; it repeats what failed for at most `retry_for`.
 
     Raises:
@@ -207,16 +227,34 @@ def open_engine(endpoint: S3Endpoint, *, retry_for: timedelta) -> Engine:
     config: S3Config = {
         "endpoint": endpoint.origin if endpoint.virtual_host else endpoint.url,
         "region": endpoint.region,
-        "access_key_id": endpoint.access_key_id,
-        "secret_access_key": endpoint.secret_access_key,
         "virtual_hosted_style_request": endpoint.virtual_host,
-        # Google's S3 interface has no DeleteObjects (boto/boto3#2293)
-        "disable_bulk_delete": (urlsplit(endpoint.url).hostname or "").endswith("storage.googleapis.com"),
+        "disable_bulk_delete": not (batch_delete and endpoint.provider.batch_delete),
     }
-    if endpoint.session_token:
-        config["session_token"] = endpoint.session_token
     with _without_aws_variables(), translated(endpoint.bucket, endpoint.url):
+        if endpoint.role:
+            return Engine(
+                endpoint.bucket,
+                config=config,
+                client_options=options,
+                retry_config=backoff,
+                credential_provider=lambda: _engine_keys(endpoint),
+            )
+        config["access_key_id"] = endpoint.access_key_id
+        config["secret_access_key"] = endpoint.secret_access_key
+        if endpoint.session_token:
+            config["session_token"] = endpoint.session_token
         return Engine(endpoint.bucket, config=config, client_options=options, retry_config=backoff)
+
+
+def _engine_keys(endpoint: S3Endpoint) -> "S3Credential":
+    """Return the keys as the engine wants them; it asks again when `expires_at` comes near."""
+    keys = endpoint.keys()
+    return {
+        "access_key_id": keys.access_key_id,
+        "secret_access_key": keys.secret_access_key,
+        "token": keys.session_token or None,
+        "expires_at": keys.expires,
+    }
 
 
 @contextmanager
@@ -226,7 +264,7 @@ def _without_aws_variables() -> Iterator[None]:
     It reads them all, and AWS_SESSION_TOKEN, AWS_ENDPOINT_URL_S3 or AWS_SKIP_SIGNATURE of the user's
     shell would override or spoil what our settings say.
     """
-    with _AWS_VARIABLES:
+    with AWS_VARIABLES:
         hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("AWS_")}
         try:
             yield

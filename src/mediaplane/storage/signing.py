@@ -7,6 +7,7 @@ at the window's end still lives as long as promised.
 
 import base64
 import hmac
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from urllib.parse import quote
 
 from mediaplane.errors import LinkInvalid, SettingInvalid
 from mediaplane.media.keys import ObjectKey
+from mediaplane.storage.credentials import RENEWED_BEFORE, Keys
 from mediaplane.storage.endpoint import S3Endpoint
 from mediaplane.storage.sigv4 import (
     MAX_SECONDS,
@@ -27,7 +29,22 @@ from mediaplane.storage.sigv4 import (
     quote_query,
 )
 
+_ASK_SECONDS = 10.0  # between two looks whether keys that are about to end have been renewed
 Clock = Callable[[], float]  # seconds since 1970, as `time.time`
+
+# How many URLs this process has signed; metrics read it: one addition a URL.
+ISSUED = {"read": 0, "write": 0}
+
+# of what stands in a signed URL's query, that which a form says too
+_FORM_FIELDS = ("X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Security-Token")
+
+
+@dataclass(frozen=True, slots=True)
+class SignedForm:
+    """A form that may be sent once to `url` as `multipart/form-data`, these fields first, the file last."""
+
+    url: str
+    fields: Mapping[str, str]
 
 
 def _window_seconds(lifetime: timedelta, longest_seconds: int = MAX_SECONDS) -> int:
@@ -43,18 +60,24 @@ class _Window:
     start: int
     end: float
     seconds: int  # from `start` to the end of the URLs
+    keys: Keys
     signature: Signature
     query: str  # of a URL whose only signed header is `host`
     rest: str  # of such a URL's canonical request, after the key
 
 
 class S3Signer:
-    """Signs for one bucket with SigV4; about 5 µs a URL. No URL outlives the keys (`session_expires`)."""
+    """Signs for one bucket with SigV4; about 5 µs a URL. No URL outlives the keys (`session_expires`).
 
-    def __init__(self, endpoint: S3Endpoint, *, lifetime: timedelta, now: Clock = time.time) -> None:
+    `window` replaces half a lifetime where URLs are not to be cached but to end soon.
+    """
+
+    def __init__(
+        self, endpoint: S3Endpoint, *, lifetime: timedelta, window: timedelta | None = None, now: Clock = time.time
+    ) -> None:
         self._endpoint = endpoint
         self._lifetime_seconds = min(int(lifetime.total_seconds()), MAX_SECONDS)
-        self._window_seconds = _window_seconds(lifetime)
+        self._window_seconds = int(window.total_seconds()) if window else _window_seconds(lifetime)
         self._now = now
         self._path = endpoint.base_path
         self._url = endpoint.origin + endpoint.base_path
@@ -76,20 +99,67 @@ class S3Signer:
         """
         return self._sign("HEAD", key)
 
-    def sign_put(self, key: ObjectKey, *, size_bytes: int, content_type: str) -> str:
-        """Return a URL for PUT of exactly `size_bytes` with exactly this `Content-Type` header.
+    def sign_any_put(self, key: ObjectKey) -> str:
+        """Return a URL for PUT of anything: for people at the command line; clients get `sign_put`.
 
         Raises:
             SettingInvalid: the temporary keys have ended.
         """
+        return self._sign("PUT", key)
+
+    def sign_put(
+        self, key: ObjectKey, *, size_bytes: int, content_type: str, headers: Mapping[str, str] | None = None
+    ) -> str:
+        """Return a URL for PUT of exactly `size_bytes` with exactly this `Content-Type` and these lower-case headers.
+
+        Raises:
+            SettingInvalid: the temporary keys have ended.
+        """
+        bound = {"content-length": str(size_bytes), "content-type": content_type, **(headers or {})}
+        return self._sign_write(key, bound, {})
+
+    def sign_part(self, key: ObjectKey, *, upload_ref: str, number: int, size_bytes: int | None) -> str:
+        """Return a URL for PUT of one part of a multipart upload; None: of any size, where nobody knows it yet.
+
+        Raises:
+            SettingInvalid: the temporary keys have ended.
+        """
+        bound = {} if size_bytes is None else {"content-length": str(size_bytes)}
+        return self._sign_write(key, bound, {"partNumber": str(number), "uploadId": upload_ref})
+
+    def sign_form(self, key: ObjectKey, *, largest_bytes: int, content_type: str) -> SignedForm:
+        """Return a form for one object of 1 to `largest_bytes` bytes (S3 calls it a POST policy).
+
+        Raises:
+            SettingInvalid: the temporary keys have ended.
+        """
+        ISSUED["write"] += 1
         window = self._current()
-        headers = {"content-length": str(size_bytes), "content-type": content_type, "host": self._endpoint.host}
-        query = self._query(window.start, window.seconds, ";".join(headers))
+        fields = {
+            "key": str(key),
+            "content-type": content_type,
+            "success_action_status": "201",
+            **{name.lower(): value for name, value in self._authorisation(window).items() if name in _FORM_FIELDS},
+        }
+        conditions: list[object] = [{name: value} for name, value in fields.items()]
+        conditions += [{"bucket": self._endpoint.bucket}, ["content-length-range", 1, largest_bytes]]
+        expiration = f"{_utc(window.start + window.seconds):%Y-%m-%dT%H:%M:%SZ}"
+        text = json.dumps({"expiration": expiration, "conditions": conditions})
+        policy = base64.b64encode(text.encode()).decode()
+        signed = {"policy": policy, "x-amz-signature": window.signature.of_policy(policy)}
+        return SignedForm(self._url.rstrip("/"), {**fields, **signed})
+
+    def _sign_write(self, key: ObjectKey, bound: Mapping[str, str], parameters: Mapping[str, str]) -> str:
+        ISSUED["write"] += 1
+        window = self._current()
+        headers = dict(sorted({**bound, "host": self._endpoint.host}.items()))
+        query = quote_query({**self._authorisation(window, ";".join(headers)), **parameters})
         quoted = quote_key(key)
         signed = window.signature.of(canonical_request("PUT", self._path + quoted, query, headers))
         return f"{self._url}{quoted}?{query}&X-Amz-Signature={signed}"
 
     def _sign(self, method: str, key: ObjectKey) -> str:
+        ISSUED["write" if method == "PUT" else "read"] += 1
         window = self._current()
         quoted = quote_key(key)
         signed = window.signature.of(f"{method}\n{self._path}{quoted}{window.rest}")
@@ -105,25 +175,34 @@ class S3Signer:
         start = int(now) // self._window_seconds * self._window_seconds
         end: float = start + self._window_seconds
         seconds = min(self._lifetime_seconds + self._window_seconds, MAX_SECONDS)
-        if expires := self._endpoint.session_expires:
+        keys = self._endpoint.keys()
+        if expires := keys.expires:
             _refuse_ended(expires, now)
-            end, seconds = min(end, expires.timestamp()), min(seconds, int(expires.timestamp()) - start)
-        query = self._query(start, seconds, "host")
-        signature = Signature(self._endpoint.secret_access_key, _utc(start), self._endpoint.region)
+            end, seconds = min(end, _last_use(keys, now)), min(seconds, int(expires.timestamp()) - start)
+        query = quote_query(self._authorise(keys, start, seconds, "host"))
+        signature = Signature(keys.secret_access_key, _utc(start), self._endpoint.region)
         rest = f"\n{query}\nhost:{self._endpoint.host}\n\nhost\n{PAYLOAD}"
-        return _Window(start, end, seconds, signature, query, rest)
+        return _Window(start, end, seconds, keys, signature, query, rest)
 
-    def _query(self, start: int, seconds: int, signed_headers: str) -> str:
-        return quote_query(
-            authorisation(
-                access_key_id=self._endpoint.access_key_id,
-                region=self._endpoint.region,
-                time=_utc(start),
-                seconds=seconds,
-                session_token=self._endpoint.session_token,
-                signed_headers=signed_headers,
-            )
+    def _authorisation(self, window: _Window, signed_headers: str = "host") -> dict[str, str]:
+        return self._authorise(window.keys, window.start, window.seconds, signed_headers)
+
+    def _authorise(self, keys: Keys, start: int, seconds: int, signed_headers: str) -> dict[str, str]:
+        return authorisation(
+            access_key_id=keys.access_key_id,
+            region=self._endpoint.region,
+            time=_utc(start),
+            seconds=seconds,
+            session_token=keys.session_token,
+            signed_headers=signed_headers,
         )
+
+
+def _last_use(keys: Keys, now: float) -> float:
+    """Return until when URLs are signed with the keys: of those that are renewed not to their end, or lives dwindle."""
+    assert keys.expires
+    end = keys.expires.timestamp()
+    return max(end - RENEWED_BEFORE.total_seconds(), min(now + _ASK_SECONDS, end)) if keys.renewed else end
 
 
 def _refuse_ended(expires: datetime, now: float) -> None:
@@ -139,7 +218,14 @@ class LinkSigner:
     """Signs `{public_url}/v1/objects/{store}/{key}` with HMAC-SHA256; the gateway serves it after `verify`."""
 
     def __init__(
-        self, public_url: str, store: str, signing_key: str, *, lifetime: timedelta, now: Clock = time.time
+        self,
+        public_url: str,
+        store: str,
+        signing_key: str,
+        *,
+        lifetime: timedelta,
+        window: timedelta | None = None,
+        now: Clock = time.time,
     ) -> None:
         if not signing_key:
             raise SettingInvalid("MEDIAPLANE_SIGNING_KEY", "must not be empty")
@@ -148,11 +234,13 @@ class LinkSigner:
         # a key of our own, so that no other token signed with MEDIAPLANE_SIGNING_KEY passes for a link
         self._hash = KeyedHash(hmac.digest(signing_key.encode(), b"mediaplane object link 1", "sha256"))
         self._lifetime_seconds = int(lifetime.total_seconds())
-        self._window_seconds = _window_seconds(lifetime, 2 * self._lifetime_seconds)
+        longest_seconds = 2 * self._lifetime_seconds
+        self._window_seconds = int(window.total_seconds()) if window else _window_seconds(lifetime, longest_seconds)
         self._now = now
 
     def sign_get(self, key: ObjectKey) -> str:
         """Return a URL for GET and HEAD, with or without Range."""
+        ISSUED["read"] += 1
         expires = self._expires()
         signature = self._signature(f"GET\n{expires}\n\n\n{self._store}\n{key}")
         return f"{self._url}{quote_key(key)}?expires={expires}&signature={signature}"
@@ -163,10 +251,28 @@ class LinkSigner:
 
     def sign_put(self, key: ObjectKey, *, size_bytes: int, content_type: str) -> str:
         """Return a URL for PUT of exactly `size_bytes` with exactly this `Content-Type` header."""
+        ISSUED["write"] += 1
         expires, quoted_type = self._expires(), quote(content_type, safe="")
         signature = self._signature(f"PUT\n{expires}\n{size_bytes}\n{quoted_type}\n{self._store}\n{key}")
         bound = f"size={size_bytes}&type={quoted_type}"
         return f"{self._url}{quote_key(key)}?expires={expires}&{bound}&signature={signature}"
+
+    def sign_part(self, key: ObjectKey, *, upload_ref: str, number: int, size_bytes: int | None) -> str:
+        """Return a URL for PUT of one part of an upload; None: of any size, where nobody knows it yet."""
+        ISSUED["write"] += 1
+        size = "" if size_bytes is None else str(size_bytes)
+        bound = {"expires": str(self._expires()), "size": size, "upload": upload_ref, "part": str(number)}
+        signature = self._signature(_part_text(self._store, key, bound))
+        return f"{self._url}{quote_key(key)}?{quote_query(bound)}&signature={signature}"
+
+    def sign_form(self, key: ObjectKey, *, largest_bytes: int, content_type: str) -> SignedForm:
+        """Return a form for one object of 1 to `largest_bytes` bytes."""
+        ISSUED["write"] += 1
+        fields = {"key": str(key), "content-type": content_type, "largest": str(largest_bytes)}
+        fields["expires"] = str(self._expires())
+        return SignedForm(
+            self._url.rstrip("/"), {**fields, "signature": self._signature(_form_text(self._store, fields))}
+        )
 
     def verify(
         self,
@@ -187,13 +293,41 @@ class LinkSigner:
         signed_method = "GET" if method == "HEAD" else method
         # the key stands last and nothing before it can hold a line break: no other request gives the same text
         text = f"{signed_method}\n{expires}\n{size}\n{_quoted(bound_type)}\n{_quoted(store)}\n{key}"
-        genuine = hmac.compare_digest(self._signature(text).encode(), _bytes(query.get("signature", "")))
-        if not genuine or not _is_number(expires) or not (_is_number(size) if method == "PUT" else size == ""):
+        well_formed = _is_number(size) if method == "PUT" else size == ""
+        self._check(text, query, well_formed=well_formed)
+        if method == "PUT" and (size != str(size_bytes) or bound_type != content_type):
+            raise LinkInvalid(f"this link is for exactly {size} bytes of {bound_type}")
+
+    def verify_part(self, store: str, key: str, query: Mapping[str, str], *, size_bytes: int | None) -> tuple[str, int]:
+        """Return upload and number of the part that may be written; `size_bytes` is the PUT's own header.
+
+        Raises:
+            LinkInvalid: as `verify`.
+        """
+        size, number = query.get("size", ""), query.get("part", "")
+        well_formed = (size == "" or _is_number(size)) and _is_number(number)
+        self._check(_part_text(_quoted(store), key, query), query, well_formed=well_formed)
+        if size and size != str(size_bytes):
+            raise LinkInvalid(f"this link is for a part of exactly {size} bytes")
+        return query["upload"], int(number)
+
+    def verify_form(self, store: str, fields: Mapping[str, str]) -> int:
+        """Return how many bytes the form's file may have at most.
+
+        Raises:
+            LinkInvalid: as `verify`.
+        """
+        largest = fields.get("largest", "")
+        self._check(_form_text(_quoted(store), fields), fields, well_formed=_is_number(largest))
+        return int(largest)
+
+    def _check(self, text: str, given: Mapping[str, str], *, well_formed: bool) -> None:
+        expires = given.get("expires", "")
+        genuine = hmac.compare_digest(self._signature(text).encode(), _bytes(given.get("signature", "")))
+        if not genuine or not _is_number(expires) or not well_formed:
             raise LinkInvalid("this link is not valid: it was changed, or it is for another object or method")
         if int(expires) <= self._now():
             raise LinkInvalid(f"this link expired at {_utc(int(expires)):%Y-%m-%d %H:%M:%S} UTC: ask for a new one")
-        if method == "PUT" and (size != str(size_bytes) or bound_type != content_type):
-            raise LinkInvalid(f"this link is for exactly {size} bytes of {bound_type}")
 
     def _expires(self) -> int:
         start = int(self._now()) // self._window_seconds * self._window_seconds
@@ -201,6 +335,18 @@ class LinkSigner:
 
     def _signature(self, text: str) -> str:
         return base64.urlsafe_b64encode(self._hash.of(_bytes(text))).rstrip(b"=").decode()
+
+
+def _part_text(store: str, key: str, query: Mapping[str, str]) -> str:
+    expires, size, upload_ref, number = (query.get(name, "") for name in ("expires", "size", "upload", "part"))
+    return f"PART\n{expires}\n{size}\n{_quoted(upload_ref)} {_quoted(number)}\n{store}\n{key}"
+
+
+def _form_text(store: str, fields: Mapping[str, str]) -> str:
+    key, content_type, largest, expires = (
+        fields.get(name, "") for name in ("key", "content-type", "largest", "expires")
+    )
+    return f"FORM\n{expires}\n{_quoted(largest)}\n{_quoted(content_type)}\n{store}\n{key}"
 
 
 def _quoted(text: str) -> str:

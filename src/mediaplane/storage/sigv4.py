@@ -91,8 +91,49 @@ class Signature:
         digest = hashlib.sha256(canonical_request.encode()).hexdigest()
         return self._hash.of((self._prefix + digest).encode()).hex()
 
+    def of_policy(self, policy: str) -> str:
+        """Return the signature of a form's policy (base64), in hexadecimal.
+
+        Source: Amazon S3 API Reference, "Calculating a Signature" of "Browser-Based Uploads Using POST".
+        """
+        return self._hash.of(policy.encode()).hex()
+
 
 def canonical_request(method: str, path: str, query: str, headers: Mapping[str, str]) -> str:
     """Return the text that is signed; `headers` are lower case and sorted."""
     lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
     return f"{method}\n{path}\n{query}\n{lines}\n{';'.join(headers)}\n{PAYLOAD}"
+
+
+class HeaderSigner:
+    """Signs requests by an `Authorization` header with one set of keys at one time; made anew every few seconds.
+
+    Source: Amazon S3 API Reference, "Signature Calculations for the Authorization Header".
+    """
+
+    __slots__ = ("_permission", "_signature", "_token", "time")
+
+    def __init__(
+        self, access_key_id: str, secret_access_key: str, session_token: str, region: str, time: datetime
+    ) -> None:
+        self.time = f"{time:%Y%m%dT%H%M%SZ}"
+        self._token = session_token
+        self._signature = Signature(secret_access_key, time, region)
+        self._permission = f"{ALGORITHM} Credential={access_key_id}/{scope(f'{time:%Y%m%d}', region)}, SignedHeaders="
+
+    def sign(self, method: str, path: str, query: str, headers: dict[str, str], payload: str) -> str:
+        """Return the header lines of a request: `headers` (lower case, with `host`), time, token and permission.
+
+        `payload` is the body's SHA-256 in hexadecimal, or `PAYLOAD`.
+        """
+        headers["x-amz-content-sha256"] = payload
+        headers["x-amz-date"] = self.time
+        if self._token:
+            headers["x-amz-security-token"] = self._token
+        names = sorted(headers)
+        signed = ";".join(names)
+        lines = "".join([f"{name}:{headers[name]}\n" for name in names])
+        signature = self._signature.of(f"{method}\n{path}\n{query}\n{lines}\n{signed}\n{payload}")
+        return "".join([f"{name}: {headers[name]}\r\n" for name in names]) + (
+            f"authorization: {self._permission}{signed}, Signature={signature}\r\n"
+        )

@@ -1,21 +1,26 @@
 """The scanner: finds originals that were put into a bucket by hand.
 
 Besides the audit the only code that lists a bucket. It looks at keys of the layout's original only, keeps the
-id that stands in a key, and goes on where a scan that was cut off had come to.
+id that stands in a key (or makes one from it where the layout has none), and goes on where a scan that was cut off
+had come to.
 """
 
 import mimetypes
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from mediaplane.catalog import objects, scans
 from mediaplane.errors import InvalidKey
 from mediaplane.jobs.arrivals import Advance, Arrival, register
+from mediaplane.media.ids import derive_id
 from mediaplane.media.keys import Layout
 from mediaplane.postgres import Pool
 from mediaplane.storage.store import ObjectInfo, ObjectStore
 
 BATCH = 1000
+# Registered as application/… or, by some systems, as text (Qt's translations are .ts too).
+_MEDIA_OF_OTHER_TYPES = (".mxf", ".ogg", ".ogv", ".rm", ".ts", ".mts", ".m2ts", ".swf", ".asf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,7 @@ class Scanner:
     owner: str
     team: str
     advance: Advance
+    beside: tuple[str, ...] = ()  # roles whose objects lie in the same bucket: where any path may be an original's
 
     async def scan(self, on_progress: Callable[[int], None] = lambda _: None) -> ScanReport:
         """Look at every key under the layout's prefix and register the originals that are new.
@@ -73,12 +79,18 @@ class Scanner:
                 if fields is None:
                     skipped.append((info.key, "it is no key of an original in this layout"))
                     continue
+                if "path" in fields and any(self.layout.read(role, info.key) for role in self.beside):
+                    continue  # made by us
+                if "path" in fields and not _may_be_media(info.key):
+                    skipped.append((info.key, "by its name it is no recording"))
+                    continue
                 row = known.get(info.key)
                 if row and (row.state == "pending" or (row.etag, row.size_bytes) == (info.etag, info.size_bytes)):
                     continue  # an upload of ours is still writing it, or nothing is new
+                asset_id = fields.get("asset_id") or (row.asset_id if row else derive_id(self.store_name, info.key))
                 try:
-                    if await register(conn, self._arrival(info, fields["asset_id"]), self.advance):
-                        registered.append(fields["asset_id"])
+                    if await register(conn, self._arrival(info, asset_id), self.advance):
+                        registered.append(asset_id)
                 except InvalidKey as error:
                     skipped.append((info.key, error.message))
         return registered, skipped
@@ -90,9 +102,21 @@ class Scanner:
             asset_id=asset_id,
             owner=self.owner,
             team=self.team,
-            title=asset_id,
+            title=asset_id if asset_id in info.key else info.key,
             content_type=mimetypes.guess_type(info.key)[0] or "application/octet-stream",
         )
+
+
+def _may_be_media(key: str) -> bool:
+    """Tell whether an original may have this name, where the layout leaves names to those who put files there.
+
+    Cameras have extensions that nobody lists, so only what is known to be something else is left out.
+    """
+    if any(part.startswith(".") for part in key.split("/")):
+        return False
+    extension = PurePosixPath(key).suffix.lower()
+    kind = (mimetypes.guess_type(f"x{extension}")[0] or "video").partition("/")[0]
+    return kind in ("video", "audio") or extension in _MEDIA_OF_OTHER_TYPES
 
 
 async def _batches(infos: AsyncIterator[ObjectInfo]) -> AsyncIterator[list[ObjectInfo]]:

@@ -1,13 +1,15 @@
 """Playback tokens: what they open, for how long, and what they never open."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from mediaplane.access.links import PlaybackTokens
+from mediaplane.access.links import PlaybackTokens, ends_at
 from mediaplane.errors import LinkInvalid
+from mediaplane.media.keys import ObjectKey
+from mediaplane.storage.signing import LinkSigner
 
 HOUR = timedelta(hours=1)
 
@@ -94,3 +96,17 @@ def test_token_changed_in_one_place(data):
     assume(other != token[place])
     with pytest.raises(LinkInvalid):
         tokens.check_token("a1", token[:place] + other + token[place + 1 :])
+
+
+def test_end_of_urls():
+    """When a URL ends is read from it, however it was signed; of others it is not known."""
+    tokens = PlaybackTokens(b"key", lifetime=timedelta(hours=1), now=lambda: 1_000_000.0)
+    playback = f"https://m.example/v1/assets/a/hls/index.m3u8?token={tokens.make_token('a')}&start=3#t=3"
+    link = LinkSigner("https://m.example", "local", "key", lifetime=timedelta(hours=1), now=lambda: 1_000_000.0)
+    for url in (playback, link.sign_get(ObjectKey("a/b.mp4"))):
+        end = ends_at(url)
+        assert end and timedelta(hours=1) <= end - datetime.fromtimestamp(1_000_000, UTC) <= timedelta(hours=1.5)
+    amazon = "https://s3.example/b/k?X-Amz-Date=20260102T030405Z&X-Amz-Expires=60&X-Amz-Signature=x"
+    assert ends_at(amazon) == datetime(2026, 1, 2, 3, 5, 5, tzinfo=UTC)
+    for url in ("https://cdn.example/a.mp4", "https://m.example/?token=x.y", "?expires=9e99", "?X-Amz-Date=soon", ""):
+        assert ends_at(url) is None

@@ -41,8 +41,8 @@ def test_the_head_of_a_file_is_its_bytes_and_its_size(tmp_path: Path) -> None:
     """The first bytes tell images apart; what is missing is named."""
     (tmp_path / "a").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
     head = read_head(str(tmp_path / "a"), None, length=16)
-    assert (len(head.data), head.size_bytes, head.image_demuxer) == (16, 108, "png_pipe")
-    assert read_head(str(tmp_path / "a"), None, start=8, length=16).image_demuxer is None
+    assert (len(head.data), head.size_bytes, head.is_image) == (16, 108, True)
+    assert not read_head(str(tmp_path / "a"), None, start=8, length=16).is_image
     with pytest.raises(errors.ObjectNotFound):
         read_head(str(tmp_path / "b"), None)
     with pytest.raises(errors.MediaUnreadable):

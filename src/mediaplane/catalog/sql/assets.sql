@@ -5,8 +5,14 @@ VALUES (%(asset_id)s, %(owner)s, %(team)s, %(title)s, %(status)s, %(digest)s)
 RETURNING *;
 
 -- name: get
--- One asset by id; an owner narrows it.
-SELECT * FROM assets WHERE asset_id = %(asset_id)s AND (%(owner)s::text IS NULL OR owner = %(owner)s);
+-- One asset by id; an owner and a team narrow it.
+SELECT * FROM assets
+WHERE asset_id = %(asset_id)s
+  AND (%(owner)s::text IS NULL OR owner = %(owner)s) AND (%(team)s::text IS NULL OR team = %(team)s);
+
+-- name: owners
+-- Whose some assets are.
+SELECT asset_id, owner, team FROM assets WHERE asset_id = ANY(%(asset_ids)s);
 
 -- name: lock
 -- One asset, locked until the transaction ends: whoever plans its work takes this first.
@@ -19,9 +25,9 @@ WHERE owner = %(owner)s AND digest = %(digest)s AND status IN ('processing', 're
 ORDER BY created_at DESC, asset_id DESC LIMIT 1;
 
 -- name: page
--- Assets of an owner, newest first, after the given place.
+-- Assets of an owner and a team, each where given, newest first, after the given place.
 SELECT * FROM assets
-WHERE owner = %(owner)s
+WHERE (%(owner)s::text IS NULL OR owner = %(owner)s) AND (%(team)s::text IS NULL OR team = %(team)s)
   AND (%(status)s::text IS NULL OR status = %(status)s)
   AND (%(before)s::timestamptz IS NULL OR (created_at, asset_id) < (%(before)s, %(before_id)s COLLATE "C"))
 ORDER BY created_at DESC, asset_id DESC LIMIT %(limit)s;
@@ -60,7 +66,9 @@ WHERE asset_id = %(asset_id)s;
 
 -- name: delete
 -- Remove an asset; its rows cascade and its objects go on the outbox.
-DELETE FROM assets WHERE asset_id = %(asset_id)s AND owner = %(owner)s;
+DELETE FROM assets
+WHERE asset_id = %(asset_id)s
+  AND (%(owner)s::text IS NULL OR owner = %(owner)s) AND (%(team)s::text IS NULL OR team = %(team)s);
 
 -- name: usage
 -- Bytes of an owner that are in a store, deleted ones included until they are gone.

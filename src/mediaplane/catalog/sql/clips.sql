@@ -1,17 +1,28 @@
 -- name: request
--- Ask for a clip; the same cut asked again is the same row, and a failed one is tried anew.
+-- Ask for a clip; the same cut asked again is the same row, and a failed one is tried anew. So is one in the second
+-- half of its life: a lifecycle rule of the bucket counts from when the bytes were written, so only new ones live longer.
 INSERT INTO clips (clip_id, asset_id, owner, team, mode, t_start_ms, t_end_ms, expires_at)
 SELECT %(clip_id)s, asset_id, owner, team, %(mode)s, %(t_start_ms)s, %(t_end_ms)s, now() + %(expiry)s
 FROM assets WHERE asset_id = %(asset_id)s
 ON CONFLICT (asset_id, mode, t_start_ms, t_end_ms) DO UPDATE
-    SET expires_at = excluded.expires_at,
-        status = CASE WHEN clips.status = 'failed' THEN 'processing' ELSE clips.status END,
+    SET (status, expires_at) = (
+            SELECT CASE WHEN anew THEN 'processing' ELSE clips.status END,
+                   CASE WHEN anew THEN excluded.expires_at ELSE clips.expires_at END
+            FROM (SELECT clips.status = 'failed' OR clips.expires_at < now() + %(expiry)s::interval / 2) AS t (anew)),
         error_code = NULL, error_message = NULL
 RETURNING *;
 
 -- name: get
 -- One clip.
-SELECT * FROM clips WHERE clip_id = %(clip_id)s AND (%(owner)s::text IS NULL OR owner = %(owner)s);
+SELECT * FROM clips
+WHERE clip_id = %(clip_id)s
+  AND (%(owner)s::text IS NULL OR owner = %(owner)s) AND (%(team)s::text IS NULL OR team = %(team)s);
+
+-- name: find
+-- Some clips.
+SELECT * FROM clips
+WHERE clip_id = ANY(%(clip_ids)s)
+  AND (%(owner)s::text IS NULL OR owner = %(owner)s) AND (%(team)s::text IS NULL OR team = %(team)s);
 
 -- name: of_asset
 -- Clips of an asset by time.

@@ -14,15 +14,20 @@ SELECT word FROM changed WHERE new AND seen > 0;
 COPY lexicon_deletions (owner, deletion, word) FROM STDIN;
 
 -- name: known
--- Which of these words the owner's segments have, and in how many segments.
-SELECT word, seen FROM lexicon WHERE owner = %(owner)s AND word = ANY (%(words)s::text[]) AND seen > 0;
+-- Which of these words the owners' segments have, and in how many segments.
+SELECT word, sum(seen)::bigint FROM lexicon
+WHERE owner = ANY (%(owners)s::text[]) AND word = ANY (%(words)s::text[]) AND seen > 0 GROUP BY word;
+
+-- name: owners_of_team
+-- Who has assets in a team, or at all.
+SELECT DISTINCT owner FROM assets WHERE %(team)s::text IS NULL OR team = %(team)s LIMIT %(limit)s;
 
 -- name: sharing_deletions
 -- Words that share a deletion with those asked for.
-SELECT word, seen FROM lexicon
-WHERE owner = %(owner)s AND seen > 0 AND length(word) <= %(longest)s AND word IN (
-    SELECT word FROM lexicon_deletions WHERE owner = %(owner)s AND deletion = ANY (%(deletions)s::text[])
-);
+SELECT word, sum(seen)::bigint FROM lexicon
+WHERE owner = ANY (%(owners)s::text[]) AND seen > 0 AND length(word) <= %(longest)s AND word IN (
+    SELECT word FROM lexicon_deletions WHERE owner = ANY (%(owners)s::text[]) AND deletion = ANY (%(deletions)s::text[])
+) GROUP BY word;
 
 -- name: owners
 -- Everyone who has words.

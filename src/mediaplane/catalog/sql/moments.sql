@@ -3,7 +3,7 @@
 -- Those with the same text stand together, in the order of time, so that the reader can make touching ones one.
 WITH candidates AS MATERIALIZED (
     SELECT s.segment_id, s.asset_id, s.source, s.t_start_ms, s.t_end_ms, s.text, s.box, s.frame_ms, s.lexemes
-    FROM segments s WHERE {conditions} ORDER BY s.segment_id DESC LIMIT %(candidates)s
+    FROM segments_in_sight s WHERE {conditions} ORDER BY s.segment_id DESC LIMIT %(candidates)s
 ),
 scored AS (
     SELECT segment_id, asset_id, source, t_start_ms, t_end_ms, text, box, frame_ms,
@@ -31,12 +31,12 @@ score < %(score)s::float8 OR (
 -- name: newest
 -- Segments that match, newest first.
 SELECT s.segment_id, s.asset_id, s.source, s.t_start_ms, s.t_end_ms, s.text, s.box, s.frame_ms, 0::float8 AS score, 0::bigint AS text_hash
-FROM segments s WHERE {conditions} ORDER BY s.segment_id DESC LIMIT %(limit)s;
+FROM segments_in_sight s WHERE {conditions} ORDER BY s.segment_id DESC LIMIT %(limit)s;
 
 -- name: beside_rare
 -- Segments that match and are seen at the same time as one of these lines: for words that the index finds few of.
 WITH matching AS MATERIALIZED (
-    SELECT s.segment_id, s.asset_id, s.source, s.t_start_ms, s.t_end_ms, s.text, s.box, s.frame_ms FROM segments s
+    SELECT s.segment_id, s.asset_id, s.source, s.t_start_ms, s.t_end_ms, s.text, s.box, s.frame_ms FROM segments_in_sight s
     WHERE {conditions} AND s.asset_id = ANY (%(assets)s::text[])
 )
 SELECT m.*, 0::float8 AS score, 0::bigint AS text_hash FROM matching m WHERE EXISTS (
@@ -50,7 +50,7 @@ SELECT DISTINCT ON (near.segment_id) near.*, 0::float8 AS score, 0::bigint AS te
 FROM unnest(%(assets)s::text[], %(starts)s::bigint[], %(ends)s::bigint[]) AS r (asset_id, t_start_ms, t_end_ms)
 CROSS JOIN LATERAL (
     SELECT s.segment_id, s.asset_id, s.source, s.t_start_ms, s.t_end_ms, s.text, s.box, s.frame_ms FROM (
-        SELECT * FROM segments b WHERE b.asset_id = r.asset_id AND b.t_start_ms < r.t_end_ms
+        SELECT * FROM segments_in_sight b WHERE b.asset_id = r.asset_id AND b.t_start_ms < r.t_end_ms
         ORDER BY b.t_start_ms DESC LIMIT %(looked_at)s
     ) AS s
     WHERE {conditions} AND s.t_end_ms > r.t_start_ms ORDER BY s.t_start_ms DESC LIMIT %(limit)s
@@ -58,17 +58,17 @@ CROSS JOIN LATERAL (
 
 -- name: url_condition
 -- Segments with a URL of this host, or with this in the path.
-SELECT e.segment_id FROM entities e WHERE e.kind = 'url' AND e.owner = %(owner)s AND (
+SELECT e.segment_id FROM entities_in_sight e WHERE e.kind = 'url' AND (%(owner)s::text IS NULL OR e.owner = %(owner)s) AND (%(team)s::text IS NULL OR e.team = %(team)s) AND (
     e.value LIKE {begins} OR e.value LIKE '%%.' || {begins}
     OR strpos(substr(e.value, strpos(e.value || '/', '/')), {value}) > 0
 )
 
 -- name: number_condition
 -- Segments with this number.
-SELECT e.segment_id FROM entities e WHERE e.kind = 'number' AND e.owner = %(owner)s AND e.value = {value}
+SELECT e.segment_id FROM entities_in_sight e WHERE e.kind = 'number' AND (%(owner)s::text IS NULL OR e.owner = %(owner)s) AND (%(team)s::text IS NULL OR e.team = %(team)s) AND e.value = {value}
 
 -- name: range_condition
 -- Segments with a number in this range; a range without an end goes on.
-SELECT e.segment_id FROM entities e WHERE e.kind = 'number' AND e.owner = %(owner)s AND e.value ~ '^-?[0-9.]+$'
+SELECT e.segment_id FROM entities_in_sight e WHERE e.kind = 'number' AND (%(owner)s::text IS NULL OR e.owner = %(owner)s) AND (%(team)s::text IS NULL OR e.team = %(team)s) AND e.value ~ '^-?[0-9.]+$'
     AND CASE WHEN e.kind = 'number' THEN e.value::numeric END
         BETWEEN coalesce({low}::numeric, '-Infinity') AND coalesce({high}::numeric, 'Infinity')

@@ -40,6 +40,15 @@ DELETE FROM objects WHERE store = %(store)s AND key = ANY(%(keys)s);
 -- Remove what earlier runs wrote: objects of these roles that none of the given runs wrote.
 DELETE FROM objects WHERE asset_id = %(asset_id)s AND role = ANY(%(roles)s) AND NOT coalesce(run_id, '') = ANY(%(run_ids)s);
 
+-- name: delete_expired
+-- What has been stored for so long, of one role or under a prefix. Clips go by their own rows, HLS with its asset.
+DELETE FROM objects WHERE (store, key) IN (
+    SELECT store, key FROM objects
+    WHERE store = %(store)s AND state = 'stored' AND created_at < now() - %(age)s
+      AND CASE WHEN %(role)s = '' THEN starts_with(key, %(prefix)s) ELSE role = %(role)s END
+      AND role NOT IN ('clip', 'segment', 'playlist')
+    LIMIT %(limit)s);
+
 -- name: delete_forgotten
 -- Intents that nobody will finish: no active run and no open upload stands behind them.
 DELETE FROM objects o

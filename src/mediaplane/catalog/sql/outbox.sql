@@ -5,6 +5,14 @@ WHERE store = %(store)s AND due_at <= now()
   AND NOT EXISTS (SELECT FROM objects o WHERE o.store = b.store AND o.key = b.key)  -- never bytes that have a row
 ORDER BY due_at, key LIMIT %(limit)s FOR UPDATE SKIP LOCKED;
 
+-- name: put_unowned
+-- Bytes that nobody owns are to be removed; one that has a row by now is not.
+INSERT INTO outbox (store, key, asset_id, owner, team, size_bytes)
+SELECT %(store)s, found.key, '', '', '', found.size_bytes
+FROM unnest(%(keys)s::text[], %(sizes)s::bigint[]) AS found (key, size_bytes)
+WHERE NOT EXISTS (SELECT FROM objects o WHERE o.store = %(store)s AND o.key = found.key)
+ON CONFLICT (store, key) DO NOTHING;
+
 -- name: done
 -- The bytes are gone; a key whose writer may still have been at work comes up once more.
 WITH again AS (

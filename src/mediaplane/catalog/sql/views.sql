@@ -10,3 +10,18 @@ CREATE OR REPLACE VIEW jobs AS
 SELECT run_id AS id, asset_id AS video_id, stage, chunk, state AS status, progress, attempt AS attempts,
        error_message AS error, created_at, started_at, finished_at
 FROM stage_runs;
+
+-- name: checkpoint
+-- Stage runs as the mpr deployment knew them: how far the work on a recording is, and from where it goes on.
+CREATE OR REPLACE VIEW checkpoint AS
+SELECT r.run_id AS id, r.asset_id, o.key AS video_key, r.stage, r.chunk, r.state AS status, r.progress,
+       r.attempt AS attempts, r.inputs_digest, r.outputs, r.error_message AS error, r.created_at, r.started_at, r.finished_at
+FROM stage_runs r LEFT JOIN objects o ON o.asset_id = r.asset_id AND o.role = 'original';
+
+-- name: stageoutput
+-- Objects that stages wrote, as the mpr deployment knew them: keys are relative to the bucket of their store.
+CREATE OR REPLACE VIEW stageoutput AS
+SELECT r.run_id AS checkpoint_id, r.asset_id, r.stage, r.chunk, o.role AS kind, o.store, o.key, o.size_bytes,
+       o.content_type, o.created_at
+FROM objects o JOIN stage_runs r ON r.run_id = o.run_id
+WHERE o.state = 'stored';

@@ -2,10 +2,13 @@
 
 from fastapi import APIRouter, Response
 
+from mediaplane.access.rules import Action
 from mediaplane.catalog import clips
 from mediaplane.catalog.clips import Clip
-from mediaplane.gateway.context import Context, Here, Id
+from mediaplane.errors import ClipNotFound
+from mediaplane.gateway.context import Here, Id
 from mediaplane.gateway.views import ClipRequest, ClipView
+from mediaplane.gateway.who import May, Permit, Thing
 from mediaplane.media.keys import ObjectKey
 from mediaplane.pipeline.clips import request_clip
 
@@ -13,11 +16,11 @@ router = APIRouter(prefix="/v1", tags=["clips"])
 
 
 @router.post("/assets/{asset_id}/clips", status_code=202, responses={200: {"model": ClipView}})
-async def ask_for_clip(here: Here, asset_id: Id, wanted: ClipRequest, response: Response) -> ClipView:
+async def ask_for_clip(here: Here, permit: May.cut, asset_id: Id, wanted: ClipRequest, response: Response) -> ClipView:
     """Return the clip: 200 where it is ready already, 202 while it is being made. Asked twice it is made once."""
     settings = here.plane.settings
     padding_ms = settings.clip_padding_ms if wanted.padding_ms is None else wanted.padding_ms
-    async with here.connection() as conn:
+    async with permit.rows() as conn:
         clip = await request_clip(
             conn,
             settings,
@@ -26,21 +29,27 @@ async def ask_for_clip(here: Here, asset_id: Id, wanted: ClipRequest, response: 
             end_ms=wanted.t_end_ms,
             mode=wanted.mode,
             padding_ms=padding_ms,
+            owner=permit.viewer.owner,
+            team=permit.viewer.team,
         )
     response.status_code = 202 if clip.status == "processing" else 200
     response.headers["location"] = f"/v1/clips/{clip.clip_id}"
-    return _view(here, clip)
+    return await _view(permit, clip)
 
 
 @router.get("/clips/{clip_id}")
-async def show_clip(here: Here, clip_id: Id) -> ClipView:
+async def show_clip(permit: May.read, clip_id: Id) -> ClipView:
     """Return the clip, with a signed URL of its bytes once it is ready."""
-    async with here.connection() as conn:
-        return _view(here, await clips.get(conn, clip_id, here.owner))
+    clip = await permit.find(clips.find, clip_id)
+    if clip is None:
+        raise ClipNotFound(clip_id)
+    return await _view(permit, clip)
 
 
-def _view(here: Context, clip: Clip) -> ClipView:
+async def _view(permit: Permit, clip: Clip) -> ClipView:
     view = ClipView.model_validate(clip, from_attributes=True)
-    if clip.status == "ready" and clip.store and clip.key:
-        view.url = here.plane.stores[clip.store].signer.sign_get(ObjectKey(clip.key))
+    plays = permit.allows(Action.PLAY, owner=clip.owner, team=clip.team)
+    if plays and clip.status == "ready" and clip.store and clip.key:
+        view.url = permit.here.plane.stores[clip.store].signer.sign_get(ObjectKey(clip.key))
+        await permit.tell_issued([Thing("clip", clip.clip_id, clip.owner, clip.team)], view.url)
     return view

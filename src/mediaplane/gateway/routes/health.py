@@ -1,62 +1,55 @@
-"""Is the process alive, and can it do its work?"""
+"""Is the process alive, can it do its work, and how is it doing?"""
 
-import asyncio
-from collections.abc import Awaitable
+import hmac
+from typing import Any
 
-import structlog
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
-from mediaplane.errors import ObjectNotFound
+from mediaplane.access.rules import Action, viewer
+from mediaplane.errors import DatabaseUnavailable
 from mediaplane.gateway.context import Here
+from mediaplane.gateway.edge import edge_of
+from mediaplane.gateway.metrics import CONTENT_TYPE
+from mediaplane.gateway.problems import problem
+from mediaplane.gateway.readiness import OK, UNUSED
 from mediaplane.gateway.views import Health
-from mediaplane.media.keys import ObjectKey
-from mediaplane.postgres import Pool
-from mediaplane.storage.store import ObjectStore
+from mediaplane.gateway.who import current_principal
 
-log = structlog.get_logger(__name__)
 router = APIRouter(tags=["health"])
 
-CHECK_SECONDS = 3.0
-_NO_OBJECT = ObjectKey("health/no-such-object")
+_TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
 
 
 @router.get("/healthz")
 async def is_alive() -> Health:
     """Return 200 as long as the process answers; asks nobody else."""
-    return Health(status="ok", checks={})
+    return Health(status=OK, checks={})
 
 
-@router.get("/readyz", responses={503: {"model": Health}})
-async def is_ready(here: Here, response: Response) -> Health:
-    """Return 200 when the database and every store answer, else 503 with what does not."""
-    names = ["database", *(f"store {name}" for name in here.plane.stores)]
-    asked = [_database(here.plane.pool), *(_store(opened.store) for opened in here.plane.stores.values())]
-    checks = dict(
-        zip(
-            names, await asyncio.gather(*(_try(name, ask) for name, ask in zip(names, asked, strict=True))), strict=True
-        )
-    )
-    ready = all(answer == "ok" for answer in checks.values())
-    response.status_code = 200 if ready else 503
-    return Health(status="ok" if ready else "not ready", checks=checks)
+@router.get("/readyz", response_model=Health)
+async def is_ready(request: Request) -> Health | Response:
+    """Return 200 when database, schema and every store that is written to are there, else 503 with what is not."""
+    edge = edge_of(request)
+    if edge.is_stopping:
+        return problem(503, "not_ready", "The gateway is about to stop.", members={"checks": {"gateway": "stops"}})
+    checks = await edge.readiness.check()
+    wrong = [f"{name} {answer}" for name, answer in checks.items() if answer not in (OK, UNUSED)]
+    if wrong:
+        return problem(503, "not_ready", f"Not ready: {', '.join(wrong)}.", members={"checks": dict(checks)})
+    return Health(status=OK, checks=dict(checks))
 
 
-async def _database(pool: Pool) -> None:
-    async with pool.connection(timeout=CHECK_SECONDS) as conn:
-        await conn.execute("SELECT 1")
-
-
-async def _store(store: ObjectStore) -> None:
+@router.get("/metrics", response_class=Response, responses=_TEXT)
+async def show_metrics(here: Here, request: Request) -> Response:
+    """Return the figures as Prometheus reads them: for who may `operate`, or has the collector's token."""
+    token = here.plane.settings.metrics_token
+    given = request.headers.get("authorization", "").encode("latin-1", "replace")
+    if not (token and hmac.compare_digest(given, f"Bearer {token}".encode())):
+        viewer(await current_principal(request), Action.OPERATE)
+    edge = edge_of(request)
+    edge.metrics.streams.set(edge.feed.streams)
     try:
-        await store.stat(_NO_OBJECT)
-    except ObjectNotFound:
-        return  # a store that says so is there; listing it is for the scanner only
-
-
-async def _try(name: str, ask: Awaitable[None]) -> str:
-    try:
-        await asyncio.wait_for(ask, CHECK_SECONDS)
-    except Exception as error:  # noqa: BLE001 whatever is wrong with it, it is not ready; the log has the reason
-        log.warning("not ready", part=name, problem=f"{type(error).__name__}: {error}")
-        return "does not answer"
-    return "ok"
+        edge.metrics.collected = await edge.figures.read()
+    except DatabaseUnavailable:
+        edge.metrics.collected = []  # what the process itself knows is wanted most just then
+    return Response(edge.metrics.write(), headers={"content-type": CONTENT_TYPE})

@@ -9,11 +9,12 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 from starlette.requests import ClientDisconnect
 
-from mediaplane.catalog import objects
+from mediaplane.catalog import direct_uploads, objects
 from mediaplane.catalog.objects import Object
-from mediaplane.errors import InvalidRange, LinkInvalid
+from mediaplane.errors import InvalidRange, LinkInvalid, ObjectNotFound, UploadTooLarge
 from mediaplane.gateway.body import BodyResponse
 from mediaplane.gateway.context import Context, Here
+from mediaplane.gateway.forms import limited, read_form
 from mediaplane.gateway.problems import problem
 from mediaplane.gateway.ranges import (
     ByteRange,
@@ -24,6 +25,8 @@ from mediaplane.gateway.ranges import (
     read_range,
 )
 from mediaplane.media.keys import check_key
+from mediaplane.storage.intake import MAX_PART_BYTES
+from mediaplane.storage.local_intake import LocalIntake
 from mediaplane.storage.signing import LinkSigner
 from mediaplane.storage.store import Chunks, ObjectInfo, ObjectStore
 
@@ -63,6 +66,8 @@ async def write_object(here: Here, request: Request, store: StoreName, key: Key)
     declared = request.headers.get("content-length", "")
     if not (declared.isascii() and declared.isdigit() and len(declared) < 19):
         return problem(411, "length_required", "Say the size in Content-Length: the link is for one size.")
+    if "part" in request.query_params:
+        return await _write_part(here, request, store, key, size_bytes=int(declared))
     opened, row = await _permitted(here, request, store, key)
     if row.state != "pending":
         raise LinkInvalid("this link was used: its object is there already")
@@ -72,6 +77,50 @@ async def write_object(here: Here, request: Request, store: StoreName, key: Key)
     except ClientDisconnect:
         return Response(status_code=400)  # nobody reads it; the store keeps nothing of a put cut off
     return Response(headers={"etag": quote_etag(info.etag)})
+
+
+@router.post("/{store}", status_code=201, response_class=Response, include_in_schema=False)
+async def write_form(here: Here, request: Request, store: StoreName) -> Response:
+    """Write the object of a signed form, as browsers send them: fields first, then `file`."""
+    intake = _local_intake(here, store)
+    form = await read_form(request.headers.get("content-type", ""), request.stream())
+    largest_bytes = intake.signer.verify_form(store, form.fields)
+    key = check_key(form.fields["key"])
+    async with here.connection() as conn:
+        row = await objects.get(conn, store, key)
+    if row.state != "pending":
+        raise LinkInvalid("this form was used: its object is there already")
+    opened = here.plane.stores[store].store
+    try:
+        info = await opened.put(key, _pieces(limited(form.file, largest_bytes)), content_type=row.content_type)
+    except ClientDisconnect:
+        return Response(status_code=400)
+    return Response(status_code=201, headers={"etag": quote_etag(info.etag)})
+
+
+async def _write_part(here: Context, request: Request, store: str, key: str, *, size_bytes: int) -> Response:
+    """Write one part of an upload that is still open; written again it replaces the one before."""
+    intake = _local_intake(here, store)
+    ref, number = intake.signer.verify_part(store, key, request.query_params, size_bytes=size_bytes)
+    async with here.connection() as conn:
+        upload = await direct_uploads.of_key(conn, store, key)
+    if upload is None or upload.store_ref != ref:
+        raise ObjectNotFound(key)
+    largest_bytes = min(MAX_PART_BYTES, here.plane.settings.upload_max_mb << 20)
+    if size_bytes > largest_bytes:
+        raise UploadTooLarge(f"a part has at most {largest_bytes} bytes")
+    try:
+        etag = await intake.take_part(check_key(key), ref, number, _pieces(request.stream()))
+    except ClientDisconnect:
+        return Response(status_code=400)
+    return Response(headers={"etag": quote_etag(etag)})
+
+
+def _local_intake(here: Context, store: str) -> LocalIntake:
+    opened = here.plane.stores.get(store)
+    if opened is None or not isinstance(opened.intake, LocalIntake):
+        raise LinkInvalid("this link is not valid: no store of this gateway has its name")
+    return opened.intake
 
 
 async def _permitted(here: Context, request: Request, store: str, key: str) -> tuple[ObjectStore, Object]:

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from mediaplane.access.playback import MASTER, master_playlist, media_playlist
+from mediaplane.access.rules import of_asset
 from mediaplane.catalog import assets, objects
 from mediaplane.errors import ObjectNotFound
 from mediaplane.gateway.context import Here, Id
@@ -28,8 +29,10 @@ Start = Annotated[float | None, Query(ge=0, le=MAX_TIME_MS / 1000, allow_inf_nan
 async def show_playlist(here: Here, asset_id: Id, rendition: Name, token: Token, start: Start = None) -> Response:
     """Return the master playlist (`index`) or that of one rendition; `start` is where players begin, in seconds."""
     here.tokens.check_token(asset_id, token)
-    async with here.connection() as conn:
+    async with here.rows(of_asset(asset_id)) as conn:
         asset = await assets.get(conn, asset_id)
+        if asset.kind == "image":  # whoever opens it sees it
+            return RedirectResponse(f"../frames/0.jpg?token={token}", 302)
         if rendition == MASTER:
             text = await master_playlist(conn, asset, token=token, start_s=start)
         else:
@@ -46,14 +49,14 @@ async def show_frame(
     """Send the client to a kept frame's bytes."""
     here.tokens.check_token(asset_id, token)
     key = here.plane.settings.layout.key("frame", asset_id=asset_id, timestamp_ms=timestamp_ms)
-    store = await _find_store(here, key)
+    store = await _find_store(here, asset_id, key)
     signer = here.signers[store]
     url = signer.sign_head(key) if request.method == "HEAD" else signer.sign_get(key)  # S3 binds the method
     return RedirectResponse(url, 302, headers={"cache-control": f"private, max-age={MAX_AGE_SECONDS}"})
 
 
-async def _find_store(here: Here, key: ObjectKey) -> str:
-    async with here.connection() as conn:
+async def _find_store(here: Here, asset_id: str, key: ObjectKey) -> str:
+    async with here.rows(of_asset(asset_id)) as conn:
         for store in here.signers:
             found = await objects.known(conn, store, [key])
             if key in found and found[key].state == "stored":

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 
+from mediaplane.pipeline.tools.filters import plain_picture
 from mediaplane.pipeline.tools.results import Chunk, Probe, VideoStream
 
 OFFSET_US = 1_000_000  # where time 0 lies in what is played
@@ -176,7 +177,8 @@ def _threads(threads: int) -> list[str]:
 def _chunk_graph(video: VideoStream, chunk: Chunk, sizes: Sequence[RenditionSize], grid: FrameGrid | None) -> str:
     branches = [f"[s{number}]" for number in range(len(sizes))] + (["[f]"] if grid else [])
     limits = trim(chunk.start_pts, chunk.end_pts)
-    graph = [f"[0:{video.index}]{limits},split={len(branches)}{''.join(branches)}"]
+    shared = ",".join([limits, *plain_picture(video), f"split={len(branches)}"])
+    graph = [f"[0:{video.index}]{shared}{''.join(branches)}"]
     graph += [
         f"[s{number}]scale={size.width}:{size.height},setsar=1,format=pix_fmts=yuv420p:color_ranges=tv[r{number}]"
         for number, size in enumerate(sizes)
@@ -283,7 +285,7 @@ def _exact_picture(video: VideoStream, start_us: int, end_us: int, shown_pts: in
     limits = trim(shown_pts, max(end, shown_pts + 1))
     shift = f"setpts=max(PTS\\,{start})-({start})"
     scale = f"scale={size.width}:{size.height},setsar=1,format=pix_fmts=yuv420p:color_ranges=tv"
-    return f"[0:{video.index}]{limits},{shift},{scale}[v]"
+    return f"[0:{video.index}]{','.join([limits, *plain_picture(video), shift, scale])}[v]"
 
 
 def _ending(length_us: int) -> list[str]:
@@ -344,9 +346,9 @@ def proxy_arguments(source: Sequence[str], probe: Probe) -> list[str]:
 
 def _proxy_picture(video: VideoStream) -> list[str]:
     plain = video.codec == "h264" and video.pixel_format in ("yuv420p", "yuvj420p")
-    if plain and min(video.width, video.height) <= BEST_PROXY_SIDE:
+    if plain and not video.interlaced and min(video.width, video.height) <= BEST_PROXY_SIDE:
         return ["-c:v", "copy"]
     sides = (BEST_PROXY_SIDE,)
     size = rendition_ladder(video.width, video.height, short_sides=sides, sample_aspect=video.sample_aspect)[0]
     scale = f"scale={size.width}:{size.height},setsar=1,format=pix_fmts=yuv420p:color_ranges=tv"
-    return ["-vf", scale, *_h264(crf=23), *_timing(video)]
+    return ["-vf", ",".join([*plain_picture(video), scale]), *_h264(crf=23), *_timing(video)]

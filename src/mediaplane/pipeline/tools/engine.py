@@ -93,7 +93,7 @@ def check_languages(languages: Sequence[str], model_dir: Path | None = None) -> 
         SettingInvalid: no model reads one of them.
     """
     for language in languages:
-        _recognition_model(language, model_dir)
+        recognition_model(language, model_dir)
 
 
 def language_of(text: str, languages: Sequence[str]) -> str:
@@ -110,8 +110,8 @@ class RapidEngine:
     """The PP-OCR models of the wheel `rapidocr`, and further recognition models of the same kind."""
 
     def __init__(self, languages: Sequence[str] = ("en",), model_dir: Path | None = None) -> None:
-        models = dict.fromkeys(_recognition_model(language, model_dir) for language in languages or ("en",))
-        self._detector = _open_session(_packaged(DETECTION_MODEL))
+        models = dict.fromkeys(recognition_model(language, model_dir) for language in languages or ("en",))
+        self._detector = _open_session(packaged_model(DETECTION_MODEL))
         east_asian = any(_plain(language) in EAST_ASIAN for language in languages)
         self._recognisers = [_Recogniser(path, every_letter=east_asian) for path in models]
 
@@ -138,9 +138,9 @@ class _Recogniser:
         letters = self._session.get_modelmeta().custom_metadata_map["character"].splitlines()
         self._letters = ["", *letters, " "]  # the first class means: no letter here
         self._wanted: NDArray[np.intp] | None = None
-        if not every_letter and path == _packaged(RECOGNITION_MODEL):
+        if not every_letter and path == packaged_model(RECOGNITION_MODEL):
             # Icons are read as Chinese signs; and comparing 18,000 classes takes longer than comparing 900.
-            wanted = [number for number, letter in enumerate(self._letters) if not _is_sign(letter)]
+            wanted = [number for number, letter in enumerate(self._letters) if not is_sign(letter)]
             self._wanted = np.array(wanted)
             self._letters = [self._letters[number] for number in wanted]
 
@@ -159,7 +159,7 @@ class _Recogniser:
         return Reading(restore_spaces(letters, centres.tolist(), crop).strip(), confidence)
 
 
-def _is_sign(letter: str) -> bool:
+def is_sign(letter: str) -> bool:
     """Tell whether a letter is an East Asian one, or a symbol as which icons are read."""
     return letter > "\u2e7f" or "\u2300" <= letter < "\u2e80"
 
@@ -173,20 +173,29 @@ def _plain(language: str) -> str:
     return _ALIASES.get(code, code)
 
 
-def _recognition_model(language: str, model_dir: Path | None) -> Path:
+def recognition_model(language: str, model_dir: Path | None) -> Path:
+    """Return the model that reads a language.
+
+    Raises:
+        SettingInvalid: none does.
+    """
     code = _plain(language)
     if model_dir is not None and (found := sorted(model_dir.glob(f"{code}_*.onnx"))):
         return found[0]
     if code in LATIN or code in EAST_ASIAN:
-        return _packaged(RECOGNITION_MODEL)
+        return packaged_model(RECOGNITION_MODEL)
     allowed = ", ".join(sorted(LATIN | EAST_ASIAN))
     place = "" if model_dir is None else f", and {model_dir} has no {code}_….onnx"
     raise SettingInvalid("OCR_LANGUAGES", f"no model reads {language!r}{place}; the package reads {allowed}")
 
 
 @cache
-def _packaged(name: str) -> Path:
-    """Find a model in the wheel without importing it: that would take two seconds."""
+def packaged_model(name: str) -> Path:
+    """Find a model in the wheel without importing it: that would take two seconds.
+
+    Raises:
+        SettingInvalid: it is not there.
+    """
     spec = find_spec("rapidocr")
     for folder in (spec.submodule_search_locations or []) if spec else []:
         path = Path(folder) / "models" / name

@@ -50,7 +50,9 @@ def yuv_to_bgr(frame: YuvFrame, video: VideoStream) -> NDArray[np.uint8]:
 
 
 def color_matrix(video: VideoStream) -> int:
-    """Return which matrix turns the stream's planes into colours."""
+    """Return which matrix turns planes of the sampled frames into colours."""
+    if video.hdr:
+        return BT709  # they are tone-mapped
     if video.color_matrix in (BT709, BT601, 6, 7, BT2020, 10):
         return {6: BT601, 10: BT2020}.get(video.color_matrix, video.color_matrix)
     return BT709 if min(video.width, video.height) >= _HD_HEIGHT else BT601

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from mediaplane.errors import MediaUnreadable, MediaUnsupported
 from mediaplane.pipeline.tools.answer import Report, answer
 from mediaplane.pipeline.tools.child import Limits, ask
-from mediaplane.pipeline.tools.pictures import YuvFrame, write_bgr, yuv_to_bgr
+from mediaplane.pipeline.tools.pictures import BT2020, YuvFrame, write_bgr, yuv_to_bgr
 from mediaplane.pipeline.tools.probe import opened
 from mediaplane.pipeline.tools.results import Picture, Probe, VideoStream
-from mediaplane.pipeline.tools.source import read_head
+from mediaplane.pipeline.tools.tone import to_sdr
 
 MAX_WIDTH = 1280
 SHARES = (0.10, 0.03, 0.25, 0.5)  # of the duration; later ones only while what was seen is dull
@@ -23,7 +23,7 @@ _FRAMES_TRIED = 600  # from a keyframe to the wanted time, at most
 
 
 async def make_poster(source: str, probe: Probe, path: Path, *, limits: Limits, ca_file: str | None = None) -> Picture:
-    """Write a JPEG at most 1280 wide to `path`: of a video the liveliest of a few moments, of an image itself.
+    """Write a JPEG at most 1280 wide to `path`: the liveliest of a few moments.
 
     Raises:
         MediaUnsupported: there is no picture.
@@ -38,10 +38,7 @@ def _work(request: dict[str, Any], _report: Report) -> dict[str, Any]:
     if probe.video is None:
         raise MediaUnsupported("there is no picture to make a poster of")
     cv2.setNumThreads(1)
-    image_demuxer = None
-    if probe.kind == "image":
-        image_demuxer = read_head(request["source"], request["ca_file"]).image_demuxer
-    with opened(request["source"], request["ca_file"], image_demuxer=image_demuxer) as container:
+    with opened(request["source"], request["ca_file"]) as container:
         frame = _choose(container, probe, probe.video)
         picture = _shown(frame, probe.video)
     write_bgr(picture, path)
@@ -50,7 +47,7 @@ def _work(request: dict[str, Any], _report: Report) -> dict[str, Any]:
 
 def _choose(container: Any, probe: Probe, video: VideoStream) -> Any:
     stream = container.streams[video.index]
-    shares = SHARES if probe.kind == "video" and probe.duration_ms and probe.seekable else (0.0,)
+    shares = SHARES if probe.duration_ms and probe.seekable else (0.0,)
     best, most = None, -1.0
     for share in shares:
         frame = _frame_at(container, stream, video, share * (probe.duration_ms or 0))
@@ -91,9 +88,21 @@ def _shown(frame: Any, video: VideoStream) -> NDArray[np.uint8]:
     factor = min(1.0, MAX_WIDTH / width)
     size = [max(2, round(side * factor / 2) * 2) for side in (width, height)]
     stored = size[::-1] if rotated else size
-    planes = frame.reformat(width=stored[0], height=stored[1], format="yuv420p", dst_color_range=1).to_ndarray()
-    picture = yuv_to_bgr(YuvFrame(planes, stored[0], stored[1]), video)
+    picture = _hdr_picture(frame, video, stored) if video.hdr else _plain_picture(frame, video, stored)
+    if video.interlaced:  # one of its two moments
+        whole: Any = cv2.resize(picture[::2], (picture.shape[1], picture.shape[0]))
+        picture = whole
     return np.ascontiguousarray(np.rot90(picture, -video.rotation // 90))
+
+
+def _plain_picture(frame: Any, video: VideoStream, size: list[int]) -> NDArray[np.uint8]:
+    planes = frame.reformat(width=size[0], height=size[1], format="yuv420p", dst_color_range=1).to_ndarray()
+    return yuv_to_bgr(YuvFrame(planes, size[0], size[1]), video)
+
+
+def _hdr_picture(frame: Any, video: VideoStream, size: list[int]) -> NDArray[np.uint8]:
+    deep = frame.reformat(width=size[0], height=size[1], format="rgb48le", src_colorspace=BT2020)
+    return np.ascontiguousarray(to_sdr(deep.to_ndarray(), video.hdr)[..., ::-1])
 
 
 if __name__ == "__main__":

@@ -22,17 +22,16 @@ from mediaplane.errors import (
 from mediaplane.pipeline.tools.answer import Report, answer
 from mediaplane.pipeline.tools.child import Limits, ask
 from mediaplane.pipeline.tools.containers import check_boxes, check_end, matroska_end
-from mediaplane.pipeline.tools.results import AudioStream, Kind, Probe, VideoStream
+from mediaplane.pipeline.tools.image import describe_image
+from mediaplane.pipeline.tools.results import AudioStream, Probe, VideoStream
 from mediaplane.pipeline.tools.source import Head, av_options, read_head, shown
 
 MAX_SIDE = 16_384  # what H.264 can hold
 MAX_VIDEO_PIXELS = 8_192 * 4_320
-MAX_IMAGE_PIXELS = 200_000_000
 _TRANSFERS = {16: "pq", 18: "hlg"}  # Source: ITU-T H.273, table 3
 _READ_ERRORS = (av.error.HTTPError, av.error.OSError, av.error.ConnectionRefusedError, av.error.TimeoutError)
 _UNREADABLE = "this file is no video, audio or image that we can read"
 _ATTACHED_PICTURE = 0x0400  # AV_DISPOSITION_ATTACHED_PIC: the cover of an album
-_STILL_BRANDS = ("heic", "heix", "mif1", "avif")
 _SAMPLED_ENTRIES = 3000  # of an index: enough to see that the rate varies
 
 
@@ -55,13 +54,15 @@ def _work(request: dict[str, Any], _report: Report) -> dict[str, Any]:
     head = read_head(source, ca_file)
     if head.size_bytes == 0:
         raise MediaEmpty("the file has zero bytes: the upload may have been cut off; send it again")
+    if head.is_image:
+        return describe_image(source, ca_file, head).to_json()
     check_boxes(source, ca_file, head)
-    with opened(source, ca_file, image_demuxer=head.image_demuxer) as container:
+    with opened(source, ca_file) as container:
         return _describe(container, head).to_json()
 
 
 @contextmanager
-def opened(source: str, ca_file: str | None, *, image_demuxer: str | None = None) -> Iterator[Any]:
+def opened(source: str, ca_file: str | None) -> Iterator[Any]:
     """Open `source` with libavformat; its errors become ours, those of the block too.
 
     Raises:
@@ -72,7 +73,7 @@ def opened(source: str, ca_file: str | None, *, image_demuxer: str | None = None
     with _translated(source):
         try:
             options = av_options(source, ca_file)
-            container = av.open(source, format=image_demuxer, options=options, metadata_errors="ignore")
+            container = av.open(source, options=options, metadata_errors="ignore")
         except av.error.InvalidDataError as error:
             raise _not_opened(source, ca_file, error) from error
         with container:
@@ -105,22 +106,15 @@ def _describe(container: Any, head: Head) -> Probe:
     sounds = [stream for stream in container.streams.audio if stream.codec_context and stream.codec_context.sample_rate]
     if not pictures and not sounds:
         raise MediaUnsupported("this file has no picture and no sound that we can use")
-    kind = _kind(container, bool(pictures), head)
     return Probe(
-        kind=kind,
+        kind="video" if pictures else "audio",
         container=container.format.name,
         duration_ms=round(container.duration / 1000) if container.duration and container.duration > 0 else None,
         size_bytes=head.size_bytes,
         seekable=bool(pictures) and _is_seekable(container, pictures[0], head),
-        audio=[_audio(stream) for stream in sounds] if kind != "image" else [],
-        video=_video(container, pictures[0], kind) if pictures else None,
+        audio=[_audio(stream) for stream in sounds],
+        video=_video(container, pictures[0]) if pictures else None,
     )
-
-
-def _kind(container: Any, has_picture: bool, head: Head) -> Kind:  # noqa: FBT001 -- private, one caller
-    if head.image_demuxer or container.metadata.get("major_brand", "") in _STILL_BRANDS:
-        return "image"
-    return "video" if has_picture else "audio"
 
 
 def _audio(stream: Any) -> AudioStream:
@@ -134,11 +128,11 @@ def _audio(stream: Any) -> AudioStream:
     )
 
 
-def _video(container: Any, stream: Any, kind: Kind) -> VideoStream:
+def _video(container: Any, stream: Any) -> VideoStream:
     context = stream.codec_context
     if context is None:
         raise MediaUnsupported("no decoder for the picture is known")
-    _check_size(context.width, context.height, kind)
+    _check_size(context.width, context.height)
     frame = _first_frame(container, stream)
     rotation = -frame.rotation % 360 // 90 * 90 if frame.rotation % 90 == 0 else 0
     width, height = (frame.height, frame.width) if rotation in (90, 270) else (frame.width, frame.height)
@@ -162,14 +156,14 @@ def _video(container: Any, stream: Any, kind: Kind) -> VideoStream:
         start_pts=frame.pts if frame.pts is not None else (stream.start_time or 0),
         frame_count=stream.frames or None,
         has_b_frames=bool(context.has_b_frames),
+        interlaced=bool(frame.interlaced_frame),
     )
 
 
-def _check_size(width: int, height: int, kind: Kind) -> None:
-    most = MAX_IMAGE_PIXELS if kind == "image" else MAX_VIDEO_PIXELS
-    if width * height > most or max(width, height) > MAX_SIDE:
+def _check_size(width: int, height: int) -> None:
+    if width * height > MAX_VIDEO_PIXELS or max(width, height) > MAX_SIDE:
         raise MediaTooLarge(
-            f"the picture has {width} x {height} pixels; at most {most:,} and {MAX_SIDE} a side are taken"
+            f"the picture has {width} x {height} pixels; at most {MAX_VIDEO_PIXELS:,} and {MAX_SIDE} a side are taken"
         )
 
 
@@ -177,7 +171,7 @@ def _first_frame(container: Any, stream: Any) -> Any:
     stream.codec_context.thread_count = 1
     try:
         for frame in container.decode(stream):
-            _check_size(frame.width, frame.height, "image")
+            _check_size(frame.width, frame.height)
             return frame
     except av.error.FFmpegError as error:
         raise MediaUnreadable(f"the picture cannot be decoded: {error.strerror}") from error

@@ -79,6 +79,7 @@ class VideoStream(Record):
     start_pts: int  # of the first frame that can be shown
     frame_count: int | None
     has_b_frames: bool
+    interlaced: bool = False
 
     @property
     def start_us(self) -> int:
@@ -193,3 +194,12 @@ class Picture(Record):
     width: int
     height: int
     size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImageResult(Record):
+    """What a still image gave: an upright JPEG in full size, a small one, and its text."""
+
+    picture: Picture
+    poster: Picture
+    lines: list[Line] = field(default_factory=list)

@@ -16,18 +16,10 @@ from mediaplane.errors import AccessDenied, MediaUnreadable, ObjectNotFound, Sto
 HEAD_BYTES = 1 << 16
 TIMEOUT_SECONDS = 30
 
-DEMUXERS = (
-    "mov,matroska,webm,avi,flv,mpegts,mpeg,asf,mxf,ogg,wav,w64,mp3,flac,aac,aiff,caf,amr,ac3,eac3,"
-    "gif,png_pipe,jpeg_pipe,webp_pipe,bmp_pipe,tiff_pipe"
-)
-# Told apart by their first bytes: by its name an image would go to `image2`, which reads patterns of file names.
-_IMAGES = {
-    b"\xff\xd8\xff": "jpeg_pipe",
-    b"\x89PNG\r\n\x1a\n": "png_pipe",
-    b"BM": "bmp_pipe",
-    b"II*\0": "tiff_pipe",
-    b"MM\0*": "tiff_pipe",
-}
+DEMUXERS = "mov,matroska,webm,avi,flv,mpegts,mpeg,asf,mxf,ogg,wav,w64,mp3,flac,aac,aiff,caf,amr,ac3,eac3,gif"
+# Still images are told apart by their first bytes and never go to ffmpeg: see `image.py`.
+_IMAGES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"II*\0", b"MM\0*")
+_IMAGE_BRANDS = (b"heic", b"heix", b"mif1", b"avif")  # Source: ISO/IEC 23008-12, AV1 Image File Format
 _HTTP = {
     # One megabyte a request on a kept connection: a chunk reads little more than its own bytes, and a seek of
     # less than 64 KiB reads on instead of asking anew (6 MB read for a clip where plain requests read 13.5).
@@ -86,11 +78,12 @@ class Head:
     size_bytes: int
 
     @property
-    def image_demuxer(self) -> str | None:
-        """Which demuxer reads it if it is a still image."""
-        if self.data[:4] == b"RIFF" and self.data[8:12] == b"WEBP":
-            return "webp_pipe"
-        return next((name for magic, name in _IMAGES.items() if self.data.startswith(magic)), None)
+    def is_image(self) -> bool:
+        """Whether it is a still image."""
+        kind = self.data[8:12]
+        if self.data[4:8] == b"ftyp":
+            return kind in _IMAGE_BRANDS
+        return self.data.startswith(_IMAGES) or (self.data.startswith(b"RIFF") and kind == b"WEBP")
 
 
 def read_head(source: str, ca_file: str | None, *, start: int = 0, length: int = HEAD_BYTES) -> Head:

@@ -2,21 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 
 from mediaplane.storage.endpoint import S3Endpoint
+from mediaplane.storage.found import Found as Found  # noqa: PLC0414 also made by `wire.Client.list_pages`
+
+UNFINISHED_ENDING = ".mediaplane-part"  # of a download's temporary, `.{name or its beginning}.{random}` + this
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """One object of a listing; unlike an `ObjectKey` its key may be any that S3 allows."""
-
-    key: str
-    size_bytes: int
-    etag: str
-    modified_at: datetime  # UTC
-    storage_class: str = ""
+def is_unfinished(name: str) -> bool:
+    """Return whether a file's name is that of a download that is being written, or was cut off."""
+    return name.endswith(UNFINISHED_ENDING) and name.startswith(".")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +58,22 @@ Work = Upload | Download | Copy | Delete
 
 
 @dataclass(frozen=True, slots=True)
+class Abort:
+    """A multipart upload that nobody finishes, and its parts; removed by `removal.py`, not by the engine."""
+
+    target: S3Endpoint
+    key: str
+    upload_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """What never became work: a key that may not be a file here, a file that cannot be read. The event says why."""
+
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
     """How the work is done."""
 
@@ -79,11 +91,12 @@ class Options:
 class Event:
     """What became of one piece of work, or how far a long one is (`done` False)."""
 
-    work: Work
+    work: Work | Refused | Abort
     done: bool
     bytes_moved: int  # since the last event of this work
     error: str = ""  # a sentence; empty: it is whole
     skipped: bool = False  # it was whole already
+    planned: bool = False  # a dry run: it would be done
 
 
 Report = Callable[[Event], None]
@@ -96,6 +109,7 @@ class Summary:
     done: int = 0
     skipped: int = 0
     failed: int = 0
+    planned: int = 0  # by a dry run
     bytes_moved: int = 0
     seconds: float = 0.0
     failures: list[tuple[str, str]] = field(default_factory=list)  # what, why

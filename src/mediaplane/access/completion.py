@@ -1,0 +1,254 @@
+"""An upload becomes an asset: verified, registered once, and answered the same however often it is asked.
+
+Who completes takes a claim first, as verifying may read all bytes; the claim ends by itself if its holder dies. What
+counts is decided in one transaction, with the asset's row and then the upload's locked.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+from mediaplane.access.twins import find_twin
+from mediaplane.access.verification import SaidPart, Verified, check_type, verify
+from mediaplane.catalog import assets, direct_uploads, objects
+from mediaplane.catalog.direct_uploads import FORM, PARTS, PUT, DirectUpload
+from mediaplane.errors import (
+    AssetNotFound,
+    ChecksumMismatch,
+    MediaplaneError,
+    ObjectNotFound,
+    UploadBusy,
+    UploadChanged,
+    UploadClosed,
+    UploadError,
+    UploadIncomplete,
+    UploadNotFound,
+    UploadTooLarge,
+    UploadTypeRefused,
+)
+from mediaplane.jobs.arrivals import Advance, Arrival, register
+from mediaplane.jobs.withdrawal import Connect
+from mediaplane.media.types import HEAD_BYTES, real_type
+from mediaplane.postgres import Connection
+from mediaplane.storage.open import OpenStore
+from mediaplane.storage.store import ObjectInfo
+
+FINAL = (UploadTooLarge, UploadTypeRefused, ChecksumMismatch, UploadChanged)  # what is told again by its code
+_REFUSING = (UploadTooLarge, UploadTypeRefused, ChecksumMismatch)
+_LEASE = timedelta(seconds=60)
+_HOLD_SECONDS = 20.0
+_WAIT_SECONDS = 5.0  # for another who completes the same upload
+_ASK_AGAIN_SECONDS = 0.2
+_SLACK = timedelta(minutes=5)  # between the end of a URL and the last look: clocks differ, a PUT takes its time
+FORGOTTEN_AFTER = timedelta(seconds=30)  # bytes that came and nobody spoke of
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """Completes uploads into the stores of one deployment."""
+
+    connect: Connect
+    stores: Mapping[str, OpenStore]
+    advance: Advance
+    largest_bytes: int
+    types: tuple[str, ...]
+    url_lifetime: timedelta
+
+    async def complete(self, upload: DirectUpload, said: Sequence[SaidPart] | None = None) -> DirectUpload:
+        """Return the upload, completed; its asset is processed, or is that which had the same bytes before.
+
+        Raises:
+            UploadIncomplete, PartsInvalid: bytes are missing; the upload stays open.
+            UploadTooLarge, UploadTypeRefused, ChecksumMismatch: refused, with everything that came.
+            UploadChanged: the bytes were replaced meanwhile.
+            UploadClosed: it was aborted.
+            UploadBusy: another request is at it.
+            StorageError, AccessDenied: the store failed; ask again.
+        """
+        if upload.state == "open":
+            upload = await self._claim(upload)
+        if upload.state == "completed":
+            return upload
+        if upload.state != "open":
+            raise _as_told_before(upload)
+        try:
+            async with self._held(upload):
+                found = await verify(
+                    upload, self.stores[upload.store], said, largest_bytes=self.largest_bytes, types=self.types
+                )
+                found, twin = await find_twin(self.connect, self.stores, upload, found)
+            return await self._register(upload, found, twin)
+        except _REFUSING as error:
+            await self._refuse(upload, error)
+            raise
+        finally:
+            async with self.connect() as conn:
+                await direct_uploads.release(conn, upload.upload_id)
+
+    async def complete_forgotten(self) -> None:
+        """Complete what arrived in one request and nobody spoke of: the tab was closed, or the client never says."""
+        async with self.connect() as conn:
+            uploads = await direct_uploads.take_unsaid(conn, first=FORGOTTEN_AFTER)
+        for upload in uploads:
+            try:
+                await self.complete(upload)
+                log.info("upload_completed_unasked", upload=upload.upload_id, asset=upload.asset_id)
+            except (UploadIncomplete, UploadBusy, UploadClosed, UploadNotFound):
+                continue
+            except MediaplaneError as error:
+                log.warning("upload_not_completed", upload=upload.upload_id, error=error.message)
+
+    async def look_again(self) -> None:
+        """Look once more at uploads whose URL could replace the bytes until it ended; an asset that lies is failed."""
+        async with self.connect() as conn:
+            uploads = await direct_uploads.recheck_due(conn)
+        for upload in uploads:
+            try:
+                await self._look_again(upload)
+            except MediaplaneError as error:
+                log.warning("upload_not_looked_at_again", upload=upload.upload_id, error=error.message)
+
+    async def _look_again(self, upload: DirectUpload) -> None:
+        async with self.connect() as conn:
+            row = (await objects.known(conn, upload.store, [upload.key])).get(upload.key)
+        problem = None
+        if row is not None and row.asset_id == upload.asset_id and row.state == "stored":
+            problem = await self._find_replaced(upload, row.etag or "", row.size_bytes)
+        async with self.connect() as conn, conn.transaction():
+            if problem is not None:
+                await _fail(conn, upload, problem)
+                log.warning("upload_replaced", upload=upload.upload_id, asset=upload.asset_id)
+            await direct_uploads.recheck_done(conn, upload.upload_id)
+
+    async def _find_replaced(self, upload: DirectUpload, etag: str, size_bytes: int) -> UploadError | None:
+        store = self.stores[upload.store].store
+        try:
+            info = await store.stat(upload.object_key)
+            if (info.etag, info.size_bytes) != (etag, size_bytes):
+                return UploadChanged("the bytes were replaced after the upload was complete")
+            head = b"".join([chunk async for chunk in store.read(info.key, length=HEAD_BYTES)])[:HEAD_BYTES]
+            check_type(real_type(head), upload.content_type, self.types)
+        except ObjectNotFound:
+            return None  # fsck's business, not an upload's
+        except UploadTypeRefused as error:
+            return error
+        return None
+
+    async def _claim(self, upload: DirectUpload) -> DirectUpload:
+        """Return the upload as it is once we may work on it, or once it has ended."""
+        for _ in range(int(_WAIT_SECONDS / _ASK_AGAIN_SECONDS)):
+            async with self.connect() as conn:
+                if await direct_uploads.claim(conn, upload.upload_id, lease=_LEASE):
+                    return upload
+                current = await direct_uploads.get(conn, upload.upload_id, owner=upload.owner, team=upload.team)
+            if current.state != "open":
+                return current
+            await asyncio.sleep(_ASK_AGAIN_SECONDS)
+        raise UploadBusy("another request is completing this upload just now: ask again in a moment")
+
+    @asynccontextmanager
+    async def _held(self, upload: DirectUpload) -> AsyncIterator[None]:
+        """Keep the claim for as long as the block takes."""
+
+        async def hold() -> None:
+            while True:
+                await asyncio.sleep(_HOLD_SECONDS)
+                async with self.connect() as conn:
+                    await direct_uploads.hold(conn, upload.upload_id, lease=_LEASE)
+
+        holding = asyncio.create_task(hold())
+        try:
+            yield
+        finally:
+            holding.cancel()
+            await asyncio.wait([holding])
+            if not holding.cancelled():
+                holding.exception()  # taken: with the database away the claim ends, and so does what it was for
+
+    async def _register(self, upload: DirectUpload, found: Verified, twin: str | None) -> DirectUpload:
+        async with self.connect() as conn, conn.transaction():
+            current = await _lock(conn, upload)
+            if current.state == "completed":
+                return current
+            if current.state != "open":
+                raise _as_told_before(current)
+            arrival = _arrival(upload, found)
+            await direct_uploads.lock_size(conn, upload.owner, found.info.size_bytes)
+            same = await direct_uploads.find_same_bytes(
+                conn,
+                owner=upload.owner,
+                team=upload.team,
+                digest=arrival.fingerprint,
+                store=upload.store,
+                etag=found.info.etag,
+                size_bytes=found.info.size_bytes,
+                twin=twin,
+                not_asset_id=upload.asset_id,
+            )
+            completed = await direct_uploads.complete(
+                conn,
+                upload.upload_id,
+                asset_id=same or upload.asset_id,
+                reused=same is not None,
+                size_bytes=found.info.size_bytes,
+                digest=arrival.fingerprint,
+                recheck_in=None if same or not _is_replaceable(upload) else self.url_lifetime + _SLACK,
+            )
+            if same is None:
+                await register(conn, arrival, self.advance)
+            else:
+                await assets.delete(conn, upload.asset_id, owner=upload.owner)  # bytes are not kept twice
+        return completed
+
+    async def _refuse(self, upload: DirectUpload, error: MediaplaneError) -> None:
+        """Fail the asset with the reason and let the bytes go."""
+        if upload.way == PARTS and upload.store_ref is not None:
+            await self.stores[upload.store].intake.abort(upload.object_key, upload.store_ref)
+        async with self.connect() as conn, conn.transaction():
+            if (await _lock(conn, upload)).state == "open":
+                await direct_uploads.refuse(conn, upload.upload_id, code=error.code, message=error.message)
+                await _fail(conn, upload, error)
+
+
+async def _fail(conn: Connection, upload: DirectUpload, error: MediaplaneError) -> None:
+    await assets.mark_failed(conn, upload.asset_id, code=error.code, message=error.message)
+    await objects.delete(conn, upload.store, [upload.key])
+
+
+async def _lock(conn: Connection, upload: DirectUpload) -> DirectUpload:
+    """Lock the asset, then the upload: whoever deletes the asset takes them in this order too."""
+    with suppress(AssetNotFound):  # deleted; the upload is gone with it, or was completed with another asset
+        await assets.lock(conn, upload.asset_id)
+    return await direct_uploads.lock(conn, upload.upload_id)
+
+
+def _arrival(upload: DirectUpload, found: Verified) -> Arrival:
+    info = ObjectInfo(upload.object_key, found.info.size_bytes, found.info.etag, found.info.modified_at)
+    return Arrival(
+        store=upload.store,
+        info=info,
+        asset_id=upload.asset_id,
+        owner=upload.owner,
+        team=upload.team,
+        title=upload.name,
+        content_type=found.content_type,
+        digest=found.digest,
+    )
+
+
+def _is_replaceable(upload: DirectUpload) -> bool:
+    """Return whether the client's URL can still write to the key. URLs of parts end with the upload."""
+    return upload.way == FORM or (upload.way == PUT and not upload.write_once)
+
+
+def _as_told_before(upload: DirectUpload) -> UploadError:
+    for kind in FINAL:
+        if upload.error_code == kind.code:
+            return kind(upload.error_message or "")
+    return UploadClosed(f"the upload was {upload.state}: begin a new one")

@@ -1,0 +1,276 @@
+"""Direct uploads: sessions in which a client writes an original straight to a store.
+
+They share the table of this process's own (`uploads.py`), which have the way `process`. States: `open` until it is
+`completed`, `refused` (the bytes cannot be taken) or `aborted` (its rows and bytes are being removed).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from psycopg.rows import class_row
+
+from mediaplane.errors import UploadNotFound
+from mediaplane.media.ids import new_id
+from mediaplane.media.keys import ObjectKey
+from mediaplane.postgres import Connection, load_queries
+
+SQL = load_queries("direct_uploads")
+
+PUT, FORM, PARTS = "put", "form", "parts"  # ways a client writes
+
+
+@dataclass(frozen=True, slots=True)
+class DirectUpload:
+    """One row of `uploads` that a client works on."""
+
+    upload_id: str
+    asset_id: str
+    owner: str
+    team: str
+    store: str
+    key: str
+    state: str
+    size_bytes: int | None  # None: the client's protocol does not say it beforehand
+    digest: str | None
+    content_type: str
+    created_at: datetime
+    seen_at: datetime
+    completed_at: datetime | None
+    way: str
+    name: str
+    store_ref: str | None
+    part_bytes: int | None
+    md5: str | None
+    write_once: bool
+    reused: bool
+    error_code: str | None
+    error_message: str | None
+    busy_until: datetime | None
+    checked_at: datetime | None
+    recheck_at: datetime | None
+
+    @property
+    def object_key(self) -> ObjectKey:
+        """The key, as stores take it."""
+        return ObjectKey(self.key)
+
+    @property
+    def part_count(self) -> int | None:
+        """How many parts there are to be; None where the client decides."""
+        if self.part_bytes is None or self.size_bytes is None:
+            return None
+        return -(-self.size_bytes // self.part_bytes)
+
+    def bytes_of_part(self, number: int) -> int | None:
+        """Return the size of one part, counted from 1; None where the client decides."""
+        if self.part_bytes is None or self.size_bytes is None:
+            return None
+        return min(self.part_bytes, self.size_bytes - (number - 1) * self.part_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Lookalike:
+    """An original with as many bytes as another; `digest` is that of its asset."""
+
+    asset_id: str
+    store: str
+    key: str
+    etag: str
+    digest: str | None
+
+
+async def open_for(
+    conn: Connection,
+    *,
+    asset_id: str,
+    store: str,
+    key: ObjectKey,
+    way: str,
+    name: str,
+    size_bytes: int | None,
+    digest: str | None,
+    md5: str | None,
+    content_type: str,
+    part_bytes: int | None,
+    write_once: bool,
+) -> DirectUpload:
+    """Begin an upload for the asset, whose owner and team it gets."""
+    values = {"upload_id": new_id(), "asset_id": asset_id, "store": store, "key": key, "way": way, "name": name}
+    said = {"size_bytes": size_bytes, "digest": digest, "md5": md5, "content_type": content_type}
+    return (await _all(conn, "open", {**values, **said, "part_bytes": part_bytes, "write_once": write_once}))[0]
+
+
+async def note_begun(conn: Connection, upload_id: str, store_ref: str) -> DirectUpload:
+    """Keep the store's reference of an upload in parts.
+
+    Raises:
+        UploadNotFound: it was aborted meanwhile.
+    """
+    return await _one(conn, "begun", {"upload_id": upload_id, "store_ref": store_ref})
+
+
+async def get(conn: Connection, upload_id: str, *, owner: str | None, team: str | None) -> DirectUpload:
+    """Return the upload; None for owner or team: anybody's.
+
+    Raises:
+        UploadNotFound: there is none, or it is another's.
+    """
+    return await _one(conn, "get", {"upload_id": upload_id, "owner": owner, "team": team})
+
+
+async def lock(conn: Connection, upload_id: str) -> DirectUpload:
+    """Return the upload, locked until the caller's transaction ends.
+
+    Raises:
+        UploadNotFound: it was aborted and removed.
+    """
+    return await _one(conn, "lock", {"upload_id": upload_id})
+
+
+async def of_key(conn: Connection, store: str, key: str) -> DirectUpload | None:
+    """Return the open upload that may write to the key, if there is one."""
+    found = await _all(conn, "of_key", {"store": store, "key": key})
+    return found[0] if found else None
+
+
+async def page(
+    conn: Connection, *, owner: str, team: str | None, after: tuple[datetime, str] | None, limit: int
+) -> list[DirectUpload]:
+    """Return the owner's open uploads, newest first, behind the place `after` (created_at, upload_id)."""
+    before, before_id = after or (None, None)
+    values = {"owner": owner, "team": team, "before": before, "before_id": before_id, "limit": limit}
+    return await _all(conn, "page", values)
+
+
+async def touch(conn: Connection, upload_id: str) -> None:
+    """Note that the client is alive: what nobody touches is swept in the end."""
+    await conn.execute(SQL["touch"], {"upload_id": upload_id})
+
+
+async def claim(conn: Connection, upload_id: str, *, lease: timedelta) -> bool:
+    """Take the right to verify its bytes for as long as `lease`; False where somebody has it, or it is not open."""
+    return (await conn.execute(SQL["claim"], {"upload_id": upload_id, "lease": lease})).rowcount == 1
+
+
+async def hold(conn: Connection, upload_id: str, *, lease: timedelta) -> None:
+    """Keep that right for longer."""
+    await conn.execute(SQL["hold"], {"upload_id": upload_id, "lease": lease})
+
+
+async def release(conn: Connection, upload_id: str) -> None:
+    """Give that right back."""
+    await conn.execute(SQL["release"], {"upload_id": upload_id})
+
+
+async def complete(
+    conn: Connection,
+    upload_id: str,
+    *,
+    asset_id: str,
+    reused: bool,
+    size_bytes: int,
+    digest: str,
+    recheck_in: timedelta | None,
+) -> DirectUpload:
+    """Note that the bytes are there and what became of them; `recheck_in`: until then they can be replaced.
+
+    Raises:
+        UploadNotFound: it is not open any more.
+    """
+    values = {"asset_id": asset_id, "reused": reused, "size_bytes": size_bytes, "digest": digest}
+    return await _one(conn, "complete", {"upload_id": upload_id, **values, "recheck_in": recheck_in})
+
+
+async def refuse(conn: Connection, upload_id: str, *, code: str, message: str) -> None:
+    """Note why its bytes are not taken."""
+    await conn.execute(SQL["refuse"], {"upload_id": upload_id, "code": code, "message": message})
+
+
+async def abort(conn: Connection, upload_id: str) -> bool:
+    """Note that nobody goes on with it; False where it is not open any more."""
+    return bool(await _all(conn, "abort", {"upload_id": upload_id}))
+
+
+async def abort_silent(conn: Connection, *, silence: timedelta) -> int:
+    """Give up uploads whose client has been silent; return how many."""
+    return (await conn.execute(SQL["abort_silent"], {"silence": silence})).rowcount
+
+
+async def aborted(conn: Connection) -> list[DirectUpload]:
+    """Return uploads that were given up and still have rows and bytes, at most 100."""
+    return await _all(conn, "aborted", {})
+
+
+async def take_unsaid(conn: Connection, *, first: timedelta) -> list[DirectUpload]:
+    """Return open uploads in one request to ask the store about; each comes up after `first`, then ever later."""
+    return await _all(conn, "take_unsaid", {"first": first})
+
+
+async def recheck_due(conn: Connection) -> list[DirectUpload]:
+    """Return completed uploads whose URL has ended and could have replaced the bytes; at most 100."""
+    return await _all(conn, "recheck_due", {})
+
+
+async def recheck_done(conn: Connection, upload_id: str) -> None:
+    """Note that it was looked at again."""
+    await conn.execute(SQL["recheck_done"], {"upload_id": upload_id})
+
+
+async def open_refs(conn: Connection, store: str) -> set[str]:
+    """Return the references of the store's uploads in parts that somebody may go on with."""
+    return {row[0] for row in await (await conn.execute(SQL["open_refs"], {"store": store})).fetchall()}
+
+
+async def prune(conn: Connection, *, age: timedelta) -> int:
+    """Forget uploads that ended longer ago; return how many."""
+    return (await conn.execute(SQL["prune"], {"age": age})).rowcount
+
+
+async def lock_size(conn: Connection, owner: str, size_bytes: int) -> None:
+    """Make other transactions about bytes of this size wait until this one ends."""
+    await conn.execute(SQL["lock_size"], {"owner": owner, "size_bytes": size_bytes})
+
+
+async def find_same_bytes(
+    conn: Connection,
+    *,
+    owner: str,
+    team: str,
+    digest: str | None,
+    store: str = "",
+    etag: str = "",
+    size_bytes: int = 0,
+    twin: str | None = None,
+    not_asset_id: str = "",
+) -> str | None:
+    """Return the owner's asset of the same bytes: by digest, by etag and size in the same store, or the `twin`.
+
+    The asset stays until the caller's transaction ends.
+    """
+    place = {"owner": owner, "team": team, "store": store, "not_asset_id": not_asset_id, "twin": twin}
+    values = {**place, "digest": digest, "etag": etag, "size_bytes": size_bytes}
+    row = await (await conn.execute(SQL["same_bytes"], values)).fetchone()
+    return None if row is None else str(row[0])
+
+
+async def find_same_size(
+    conn: Connection, *, owner: str, team: str, size_bytes: int, not_asset_id: str, limit: int
+) -> list[Lookalike]:
+    """Return originals of the owner with as many bytes, the newest first."""
+    values = {"owner": owner, "team": team, "size_bytes": size_bytes, "not_asset_id": not_asset_id, "limit": limit}
+    async with conn.cursor(row_factory=class_row(Lookalike)) as cursor:
+        return await (await cursor.execute(SQL["same_size"], values)).fetchall()
+
+
+async def _one(conn: Connection, name: str, values: Mapping[str, Any]) -> DirectUpload:
+    rows = await _all(conn, name, values)
+    if not rows:
+        raise UploadNotFound(str(values["upload_id"]))
+    return rows[0]
+
+
+async def _all(conn: Connection, name: str, values: Mapping[str, Any]) -> list[DirectUpload]:
+    async with conn.cursor(row_factory=class_row(DirectUpload)) as cursor:
+        return await (await cursor.execute(SQL[name], values)).fetchall()

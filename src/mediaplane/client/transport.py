@@ -1,0 +1,77 @@
+"""One request after the other to the gateway: credentials, trying again, problems as exceptions."""
+
+import random
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from mediaplane.client.problems import ConnectionFailed, problem_of, retry_after
+
+ATTEMPTS = 5
+FIRST_WAIT_SECONDS = 0.25
+LONGEST_WAIT_SECONDS = 30.0
+TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+PASSING = frozenset((429, 502, 503, 504))
+
+
+class Transport:
+    """Asks the gateway. What may be sent twice without harm is sent again when the answer is lost or is a 503."""
+
+    def __init__(self, url: str, *, key: str | None, http: httpx.Client | None, attempts: int = ATTEMPTS) -> None:
+        self.url = url.rstrip("/")
+        self.attempts = attempts
+        self._headers = {"authorization": f"Bearer {key}"} if key else {}
+        self._own = http is None
+        self.http = http or httpx.Client(timeout=TIMEOUT)
+
+    def close(self) -> None:
+        """Close the connections, unless they are the caller's."""
+        if self._own:
+            self.http.close()
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What each request to the gateway says; nothing of it goes to stores."""
+        return dict(self._headers)
+
+    def ask(
+        self, method: str, path: str, *, query: Mapping[str, Any] | None = None, body: Any = None, once: bool = False
+    ) -> Any:
+        """Return the answer's document, None where there is none.
+
+        A POST carries an `Idempotency-Key`, so that a repetition is answered as the first was; with `once` it is not
+        repeated.
+
+        Raises:
+            Problem: the gateway refuses.
+            ConnectionFailed: it cannot be reached.
+        """
+        headers = self.headers
+        if method == "POST" and not once:
+            headers["idempotency-key"] = str(uuid.uuid4())
+        sent = {name: value for name, value in (query or {}).items() if value is not None}
+        attempts = 1 if once else self.attempts
+        for attempt in range(1, attempts + 1):
+            last = attempt == attempts
+            try:
+                answer = self.http.request(method, self.url + path, params=sent, json=body, headers=headers)
+            except httpx.TransportError as error:
+                if last:
+                    raise ConnectionFailed(f"{self.url} cannot be reached: {error}") from error
+                pause(attempt)
+                continue
+            if answer.is_success or (method == "DELETE" and attempt > 1 and answer.status_code == 404):
+                return answer.json() if answer.is_success and answer.content else None
+            if answer.status_code not in PASSING or last:
+                raise problem_of(answer)
+            pause(attempt, retry_after(answer))
+        raise AssertionError("every last attempt returns or raises")
+
+
+def pause(attempt: int, named: float | None = None) -> None:
+    """Wait before the next attempt: as long as the answer named, else longer each time, never all at once."""
+    seconds = FIRST_WAIT_SECONDS * 2 ** (attempt - 1) if named is None else named
+    time.sleep(min(seconds, LONGEST_WAIT_SECONDS) * random.uniform(0.5, 1.0 if named is None else 1.2))  # noqa: S311

@@ -1,0 +1,43 @@
+"""Transactions that see one viewer's rows only: row-level security behind the queries that ask for them by owner.
+
+The policies stand in the migration `0004_access`. They hold the role `mediaplane_gateway`; the owner of the tables,
+as whom worker, upkeep and command line work, is not held.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from mediaplane.postgres.pool import Connection
+
+GATEWAY_ROLE = "mediaplane_gateway"
+
+# One statement: each costs a way to the database and back. All of it ends with the transaction.
+_NARROW = (
+    "SELECT set_config('role', %s, true), set_config('mediaplane.owner', %s, true), "
+    "set_config('mediaplane.team', %s, true), set_config('mediaplane.asset', %s, true), "
+    "set_config('mediaplane.actor', %s, true)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a transaction sees: rows of an owner and a team, `*` for everybody's, and beside them one asset's."""
+
+    owner: str
+    team: str
+    asset_id: str = ""
+
+
+@asynccontextmanager
+async def narrowed(
+    conn: Connection, sight: Sight, *, actor: str = "", role: str = GATEWAY_ROLE
+) -> AsyncIterator[Connection]:
+    """Begin a transaction in which `conn` sees and changes only what is in sight.
+
+    `actor` is a JSON object for the audit records that triggers write: subject, owner, team, role, ip, user_agent,
+    request_id. With an empty `role` the database narrows nothing.
+    """
+    async with conn.transaction():
+        await conn.execute(_NARROW, (role or "none", sight.owner, sight.team, sight.asset_id, actor))
+        yield conn

@@ -1,0 +1,210 @@
+"""Bulk transfer: any amount of work, done many pieces at a time in bounded memory, with a summary in the end.
+
+`run` is the whole interface. The thread that calls it fetches the work and reports; lanes (`lane.py`) move the bytes.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from mediaplane.errors import MediaplaneError
+from mediaplane.storage.bulk.copies import copy
+from mediaplane.storage.bulk.downloads import download
+from mediaplane.storage.bulk.lane import Lane, Task
+from mediaplane.storage.bulk.names import sentence_of
+from mediaplane.storage.bulk.pace import Level, Pace
+from mediaplane.storage.bulk.run import LOW, QUEUED, Run
+from mediaplane.storage.bulk.uploads import upload
+from mediaplane.storage.bulk.work import (
+    KEPT_FAILURES,
+    Copy,
+    Delete,
+    Download,
+    Event,
+    Options,
+    Report,
+    Summary,
+    Upload,
+    Work,
+)
+from mediaplane.storage.connection import Steps
+from mediaplane.storage.wire import BATCH_KEYS
+
+REPORT_SECONDS = 0.1
+_MOST_LANES = 4
+
+
+def run(work: Iterable[Work], options: Options, report: Report = lambda _: None) -> Summary:
+    """Do all the work and return what became of it; `report` hears of each piece, in the calling thread.
+
+    `work` is fetched as it is needed. What fails is listed and the rest goes on. An error raised by `work` itself
+    ends the fetching; what was fetched before is finished, then the error is raised.
+
+    Raises:
+        KeyboardInterrupt: after all transfers were ended: no half file has its final name, and multipart uploads
+            that were under way are aborted.
+    """
+    return _Engine(options, report).run(work)
+
+
+class _Engine:
+    def __init__(self, options: Options, report: Report) -> None:
+        pace = Pace(options.bytes_per_second) if options.bytes_per_second else None
+        self._run = Run(options, Level(options.workers), pace)
+        self._report = report
+        self._summary = Summary()
+        self._deletes: dict[int, list[Delete]] = {}  # by endpoint, until a request is full
+        for number in range(min(_MOST_LANES, _processors())):
+            self._run.lanes.append(Lane(self._run, takes_small=number == 0))
+
+    def run(self, work: Iterable[Work]) -> Summary:
+        began = time.monotonic()
+        for lane in self._run.lanes:
+            lane.thread.start()
+        try:
+            self._do(work)
+        finally:
+            self._end()
+            self._summary.seconds = time.monotonic() - began
+        return self._summary
+
+    def _do(self, work: Iterable[Work]) -> None:
+        problem: Exception | None = None
+        try:
+            for piece in work:
+                self._fetch(piece)
+        except Exception as error:  # noqa: BLE001 raised again below
+            problem = error
+        self._flush_deletes()
+        self._run.finish_fetching()
+        while not self._run.is_over():
+            self._wait()
+        if problem:
+            raise problem
+
+    def _fetch(self, piece: Work) -> None:
+        run = self._run
+        with run.lock:
+            run.unsettled += 1
+        if isinstance(piece, Delete):
+            self._fetch_delete(piece)
+        else:
+            run.add(_task_of(run, piece))
+        if run.waiting() >= QUEUED:
+            while run.waiting() > LOW:
+                self._wait()
+
+    def _fetch_delete(self, piece: Delete) -> None:
+        if piece.target is None:
+            self._run.add(_settled(self._run, piece, lambda _: _remove_file(piece)))
+            return
+        batch = self._deletes.setdefault(id(piece.target), [])
+        batch.append(piece)
+        if len(batch) == BATCH_KEYS:
+            self._flush_deletes()
+
+    def _flush_deletes(self) -> None:
+        for batch in self._deletes.values():
+            self._run.add(_deletion(self._run, batch))
+        self._deletes = {}
+
+    def _wait(self) -> None:
+        """Report what has happened, and wait until more has."""
+        run = self._run
+        run.stirred.wait(REPORT_SECONDS)
+        run.stirred.clear()
+        self._report_events()
+        if run.error:
+            raise run.error
+
+    def _report_events(self) -> None:
+        events = self._run.events
+        for _ in range(len(events)):
+            event = events.popleft()
+            self._count(event)
+            self._report(event)
+
+    def _count(self, event: Event) -> None:
+        summary = self._summary
+        summary.bytes_moved += event.bytes_moved
+        if not event.done:
+            return
+        if event.error:
+            summary.failed += 1
+            if len(summary.failures) < KEPT_FAILURES:
+                summary.failures.append((_name_of(event.work), event.error))
+        elif event.skipped:
+            summary.skipped += 1
+        else:
+            summary.done += 1
+
+    def _end(self) -> None:
+        for lane in self._run.lanes:
+            lane.stop()
+        for lane in self._run.lanes:
+            lane.thread.join()
+        self._run.put_away()
+        self._report_events()
+
+
+def _task_of(run: Run, piece: Upload | Download | Copy) -> Task:
+    match piece:
+        case Upload():
+            return _settled(run, piece, lambda lane: upload(run, lane, piece))
+        case Download():
+            return _settled(run, piece, lambda lane: download(run, lane, piece))
+        case Copy():
+            return _settled(run, piece, lambda lane: copy(run, lane, piece))
+
+
+def _settled(run: Run, work: Work, begin: Callable[[Lane], Steps[int | None]]) -> Task:
+    """Return a task that reports what became of the steps; None from them means that others will report."""
+
+    def task(lane: Lane) -> Steps[None]:
+        try:
+            count = yield from begin(lane)
+        except (MediaplaneError, OSError, EOFError, UnicodeError) as error:
+            run.settle(work, error=sentence_of(error))
+        else:
+            if count is not None:
+                run.settle(work, count)
+
+    return task
+
+
+def _deletion(run: Run, batch: list[Delete]) -> Task:
+    def task(lane: Lane) -> Steps[None]:
+        target = batch[0].target
+        assert target
+        try:
+            refused = yield from run.client(target).ask_delete_many([piece.key for piece in batch], lane)
+        except (MediaplaneError, UnicodeError) as error:
+            refused = dict.fromkeys((piece.key for piece in batch), sentence_of(error))
+        for piece in batch:
+            run.settle(piece, error=refused.get(piece.key, ""))
+
+    return task
+
+
+def _remove_file(piece: Delete) -> Steps[int]:
+    Path(piece.key).unlink(missing_ok=True)
+    return 0
+    yield  # steps that never wait
+
+
+def _name_of(work: object) -> str:
+    match work:
+        case Upload(path=path):
+            return str(path)
+        case Download(source=source, object=found) | Copy(source=source, object=found):
+            return f"s3://{source.bucket}/{found.key}"
+        case Delete(target=None, key=key):
+            return key
+        case Delete(target=target, key=key):
+            return f"s3://{target.bucket if target else ''}/{key}"
+    return str(getattr(work, "what", work))
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

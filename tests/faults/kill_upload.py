@@ -1,0 +1,61 @@
+"""Completes or aborts an upload and kills itself at one point on the way: run by `test_uploads.py` as a process."""
+
+import asyncio
+import os
+import signal
+import sys
+from dataclasses import replace
+
+from mediaplane.access import completion, verification
+from mediaplane.access.direct import DirectUploads
+from mediaplane.access.principals import LOCAL
+from mediaplane.access.wishes import Wish
+from mediaplane.catalog import direct_uploads
+from mediaplane.settings import load_settings
+from mediaplane.storage.local_intake import LocalIntake
+from mediaplane.wiring import open_plane
+
+# the function that is never begun, or (`after_…`) never returns to its caller
+POINTS = {
+    "begin": (LocalIntake, "begin"),
+    "join": (LocalIntake, "join"),
+    "after_join": (LocalIntake, "join"),
+    "look": (verification, "_look"),
+    "register": (completion, "register"),
+    "after_register": (completion, "register"),
+    "withdraw": (LocalIntake, "abort"),
+    "after_withdraw": (LocalIntake, "abort"),
+}
+
+
+def kill_at(point: str) -> None:
+    owner, name = POINTS[point]
+    real = getattr(owner, name)
+
+    async def killed(*args, **kwargs):
+        if point.startswith("after_"):
+            await real(*args, **kwargs)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(owner, name, killed)
+
+
+async def main(dsn: str, state_dir: str, point: str, upload_id: str) -> None:
+    environ = {
+        "MEDIAPLANE_STATE_DIR": state_dir,
+        "MEDIAPLANE_SIGNING_KEY": "a key for tests only",
+        "MEDIAPLANE_PUBLIC_URL": "http://127.0.0.1:1",
+        "STORAGE_MODE": "local",
+    }
+    async with open_plane(replace(load_settings(environ), database_url=dsn)) as plane:
+        uploads: DirectUploads = plane.direct_uploads(plane.pool.connection)
+        kill_at(point)
+        if point == "begin":
+            await uploads.begin(LOCAL, Wish("killed.mp4", "video/mp4", 1 << 20, direct_uploads.PARTS))
+            return
+        upload = await uploads.get(LOCAL, upload_id)
+        await (uploads.abort(upload) if "withdraw" in point else uploads.complete(upload, None))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
