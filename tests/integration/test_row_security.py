@@ -113,7 +113,7 @@ SEEN = {
 }
 
 
-@pytest.mark.parametrize(("viewer", "expected"), SEEN.items(), ids=str)
+@pytest.mark.parametrize(("viewer", "expected"), SEEN.items(), ids=range(len(SEEN)))
 async def test_viewer_sees_own_rows_of_every_table(filled, viewer, expected):
     """A query without any condition gives the viewer's rows and no others, in every table that has an asset."""
     columns = await filled.execute(
