@@ -13,7 +13,11 @@ pytest_plugins = [
 
 
 def pytest_configure() -> None:
-    """Let SIGTERM (a timeout's, CI's) end the run as Ctrl-C does, so that fixtures stop their servers."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Let SIGTERM (a timeout's, CI's) end the run as Ctrl-C does, so that fixtures stop their servers.
+
+    SIGINT too, where a shell that started the run in the background has it ignored: children would inherit that.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     hypothesis.settings.register_profile("untimed", hypothesis.settings(), deadline=None)  # a busy machine is no fault
     hypothesis.settings.load_profile("untimed")

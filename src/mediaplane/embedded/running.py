@@ -108,9 +108,9 @@ def follow(settings: Settings, running: Running) -> Settings:
         s3_access_key_id=running.s3_access_key_id,
         s3_secret_access_key=running.s3_secret_access_key,
         **running.others,
-        stores=tuple(StoreSettings(**store) for store in running.stores),
-        placement=running.placement,
-        layout=Layout(running.layout),
+        stores=tuple(StoreSettings(**store) for store in running.stores) or settings.stores,
+        placement=running.placement or settings.placement,
+        layout=Layout(running.layout) if running.layout else settings.layout,
     )
 
 

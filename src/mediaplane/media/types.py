@@ -156,6 +156,8 @@ def _iso_media(head: bytes) -> str | None:
     size, kind = int.from_bytes(head[:4]), head[4:8]
     if kind == b"ftyp" and size >= 8:
         brand = head[8:12]
+        if len(brand) < 4:
+            return None  # cut off before it says what it is
         return _BRANDS.get(brand) or ("video/3gpp" if brand.startswith((b"3gp", b"3g2")) else "video/mp4")
     if kind in _OLD_QUICKTIME and (size >= 8 or size in (0, 1)):
         return "video/quicktime"
