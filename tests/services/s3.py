@@ -188,7 +188,8 @@ def _start_seaweed(
     ] + [f"-s3.port.grpc={ports.pop()}"]
     command = [
         program, "-logtostderr=true", "server", f"-dir={root}/data", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", *named,
-        "-master.volumeSizeLimitMB=64", "-volume.max=100000", "-volume.minFreeSpace=1GiB", "-filer", "-s3", f"-s3.config={root}/s3.json",
+        "-master.volumeSizeLimitMB=64", "-volume.max=100000", "-volume.minFreeSpace=1GiB", "-filer", "-s3",
+        f"-s3.config={root}/s3.json",
         f"-s3.port={server.http_endpoint.rsplit(':', 1)[1]}",
         f"-s3.port.https={server.https_endpoint.rsplit(':', 1)[1]}",
         f"-s3.cert.file={certificate.certificate}", f"-s3.key.file={certificate.private_key}",
