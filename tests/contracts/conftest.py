@@ -101,7 +101,7 @@ def use_proxy(patch: pytest.MonkeyPatch, proxy: str | None) -> None:
 
 
 def _files(directory: Path) -> list[str]:
-    return [path.name for path in directory.iterdir()] if directory.is_dir() else []
+    return [path.name for path in directory.rglob("*") if path.is_file()]
 
 
 @pytest.fixture
