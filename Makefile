@@ -15,8 +15,8 @@ help:  ## list the commands
 demo: $(READY)  ## ingest a recording, find its words, play it, cut it (VIDEO=path, KEEP=1 leaves it running)
 	@$(BIN)/python scripts/demo.py $(if $(VIDEO),--video "$(VIDEO)") $(if $(KEEP),--keep)
 
-test: $(READY) $(if $(shell command -v npm),$(BROWSER)) services  ## run all tests
-	@$(BIN)/pytest $(ARGS)
+test: $(READY) $(if $(shell command -v npm),$(BROWSER)) services  ## run all tests, in three processes (ARGS='-k upload')
+	@$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(READY)  ## format, lint, types, imports: what a change must pass
 	@$(BIN)/ruff format --check .

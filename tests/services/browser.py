@@ -6,6 +6,7 @@ import os
 import queue
 import shutil
 import signal
+import tempfile
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -103,19 +104,21 @@ async def running_browser(directory: Path, url: str = "about:blank") -> AsyncIte
     if program is None:
         give_up("there is no chromium: apt-get install chromium (make services does)")
     log, profile = directory / "browser.log", directory / "profile"
-    environ = {**os.environ, "HOME": str(directory), "TMPDIR": str(directory), "XDG_RUNTIME_DIR": str(directory)}
-    with log.open("wb") as stream:
-        process = await asyncio.create_subprocess_exec(
-            str(program), *FLAGS, f"--user-data-dir={profile}", url,
-            env=environ, stdin=asyncio.subprocess.DEVNULL, stdout=stream, stderr=stream,
-            start_new_session=True, preexec_fn=end_with_parent,
-        )  # fmt: skip
-    try:
-        yield Browser(await _devtools(profile), log)
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+    # Chromium makes a socket in TMPDIR, and a socket's path is short: that of a test's directory is too long.
+    with tempfile.TemporaryDirectory(prefix="browser", ignore_cleanup_errors=True) as short:
+        environ = {**os.environ, "HOME": str(directory), "TMPDIR": short, "XDG_RUNTIME_DIR": short}
+        with log.open("wb") as stream:
+            process = await asyncio.create_subprocess_exec(
+                str(program), *FLAGS, f"--user-data-dir={profile}", url,
+                env=environ, stdin=asyncio.subprocess.DEVNULL, stdout=stream, stderr=stream,
+                start_new_session=True, preexec_fn=end_with_parent,
+            )  # fmt: skip
+        try:
+            yield Browser(await _devtools(profile), log)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
 
 
 def require_modules(*names: str) -> None:
