@@ -23,7 +23,7 @@ from pathlib import Path
 
 from benchmarks import signing, transfer_servers
 from benchmarks.transfer_servers import Server
-from benchmarks.transfer_tools import OURS, OURS_CLI, OURS_MD5, OURS_OFF, Tool, Work, environment, find_peers
+from benchmarks.transfer_tools import BUCKET, OURS, OURS_CLI, OURS_MD5, OURS_OFF, Tool, Work, environment, find_peers
 from mediaplane.media.keys import ObjectKey
 from mediaplane.storage.bulk.engine import run
 from mediaplane.storage.bulk.work import Copy, Options
@@ -157,7 +157,7 @@ def _alternate(bench: Bench, server: Server, make: Callable[[Tool], Work]) -> di
 
 
 def _endpoint(server: Server) -> S3Endpoint:
-    return S3Endpoint(server.url, "b", server.access_key, server.secret_key)
+    return S3Endpoint(server.url, BUCKET, server.access_key, server.secret_key)
 
 
 def _prepare(bench: Bench, server: Server, work: Work) -> None:
@@ -187,7 +187,7 @@ def _measure(command: list[str], server: Server, cost: Cost) -> None:
     began = time.monotonic()
     process = subprocess.Popen(
         command,
-        env=environment(server.url, "b", server.access_key, server.secret_key),
+        env=environment(server.url, server.access_key, server.secret_key),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
@@ -197,7 +197,7 @@ def _measure(command: list[str], server: Server, cost: Cost) -> None:
     process.returncode = os.waitstatus_to_exitcode(status)
     process.stderr.close()
     if status:
-        raise SystemExit(f"{command} failed: {said[-500:]!r}")
+        raise SystemExit(f"{command} failed: {said[-500:].decode()}")
     cost.wall.append(time.monotonic() - began)
     cost.cpu.append(used.ru_utime + used.ru_stime)
     cost.megabytes.append(used.ru_maxrss / 1024)
@@ -245,14 +245,16 @@ def big(bench: Bench) -> None:
     """2 GiB up and down, and the memory it takes."""
     folder = bench.folder / "big"
     folder.mkdir()
-    block = os.urandom(64 << 20)
+    block = transfer_servers.pattern()
     with (folder / "big.bin").open("wb") as file:
-        for number in range(BIG_BYTES // len(block)):
-            file.write(number.to_bytes(8, "big") + block[8:])
+        for _ in range(BIG_BYTES // len(block)):
+            file.write(block)
     names = folder.with_name("big-names")
     names.write_text("big.bin")
     peak = 0.0
-    with transfer_servers.stand_in() as server:
+    with transfer_servers.stand_in(
+        kept_bytes=1 << 20
+    ) as server:  # making room for 2 GiB would cost more than the client
         client = Client(_endpoint(server))
         for kind in ("up", "down"):
             costs: dict[str, Cost] = {}
@@ -296,7 +298,7 @@ def sync(bench: Bench) -> None:
                 assert command
                 _measure(command, server, both)
             cost = Cost()
-            _measure([program, "s3", "sync", "s3://b/left/", "s3://b/right/"], server, cost)
+            _measure([program, "s3", "sync", f"s3://{BUCKET}/left/", f"s3://{BUCKET}/right/"], server, cost)
             times.append(cost.wall[0])
             listing.append(sum(both.wall))
             peak = max(peak, cost.megabytes[0])

@@ -6,7 +6,6 @@
 import os
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 from mediaplane.storage.bulk.engine import run
 from mediaplane.storage.bulk.work import Copy, Delete, Download, Options, Upload, Work
@@ -37,12 +36,12 @@ def _up(endpoint: S3Endpoint, source: str, target: str) -> Iterator[Work]:
     with os.scandir(source) as entries:
         for entry in entries:
             status = entry.stat()
-            yield Upload(Path(entry.path), status.st_size, status.st_mtime_ns, endpoint, target + entry.name)
+            yield Upload(entry.path, status.st_size, status.st_mtime_ns, endpoint, target + entry.name)
 
 
 def _down(endpoint: S3Endpoint, source: str, target: str) -> Iterator[Work]:
     for found in Client(endpoint).list_all(source):
-        yield Download(endpoint, found, Path(target + found.key[len(source) :]))
+        yield Download(endpoint, found, target + found.key[len(source) :])
 
 
 def _copy(endpoint: S3Endpoint, source: str, target: str) -> Iterator[Work]:

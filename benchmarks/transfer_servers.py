@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.transfer_tools import BUCKET
 from tests.services import s3 as services
 from tests.services.rgw import Rgw, end_with_parent, free_port, missing_binaries, stop_process
 
@@ -36,10 +37,10 @@ def build_stand_in() -> Path:
 
 
 @contextmanager
-def stand_in(latency_ms: int = 0) -> Iterator[Server]:
-    """Run the stand-in while the block lasts."""
+def stand_in(latency_ms: int = 0, kept_bytes: int = 64 << 20) -> Iterator[Server]:
+    """Run the stand-in while the block lasts; of a body above `kept_bytes` it keeps the length, and sends `pattern`."""
     port = free_port()
-    environment = {**os.environ, "PORT": str(port), "LATENCY_US": str(latency_ms * 1000)}
+    environment = {**os.environ, "PORT": str(port), "LATENCY_US": str(latency_ms * 1000), "KEEP_MAX": str(kept_bytes)}
     process = subprocess.Popen(
         [build_stand_in().resolve()],
         env=environment,
@@ -62,6 +63,11 @@ def _wait(port: int) -> None:
     raise SystemExit("the stand-in did not start")
 
 
+def pattern() -> bytes:
+    """Return the 4 MiB that the stand-in sends again and again for a body it did not keep."""
+    return bytes([(number * 2654435761 >> 13) & 0xFF for number in range(4 << 20)])
+
+
 @contextmanager
 def seaweed() -> Iterator[Server]:
     """Run SeaweedFS as the tests do."""
@@ -76,7 +82,7 @@ def seaweed() -> Iterator[Server]:
         process = services._start_seaweed(str(weed), root, server, certificate, ports)  # noqa: SLF001
         stack.callback(stop_process, process, seconds=0.5)
         services._wait_for_seaweed(process, server, root)  # noqa: SLF001
-        server.client().create_bucket(Bucket="b")
+        server.client().create_bucket(Bucket=BUCKET)
         yield Server(server.http_endpoint, server.access_key, server.secret_key)
 
 
@@ -95,7 +101,7 @@ def rgw() -> Iterator[Server | None]:
         cluster = Rgw(root, certificate.certificate, certificate.private_key, services.DOMAIN, users, *ports)
         try:
             cluster.start()
-            server.client().create_bucket(Bucket="b")
+            server.client().create_bucket(Bucket=BUCKET)
             yield Server(server.http_endpoint, server.access_key, server.secret_key)
         finally:
             cluster.stop()

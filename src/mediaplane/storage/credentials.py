@@ -12,12 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mediaplane.errors import SettingInvalid, StorageError
-from mediaplane.profile import StoreSettings
-from mediaplane.settings import Settings
 from mediaplane.storage.providers import Provider
+
+if TYPE_CHECKING:
+    from mediaplane.profile import StoreSettings
+    from mediaplane.settings import Settings
 
 # Source: botocore, credentials.py: the chain asks for new keys this long before the old ones end.
 RENEWED_BEFORE = timedelta(minutes=15)
@@ -130,7 +132,7 @@ def role_keys(profile: str) -> RoleKeys:
     return RoleKeys(profile)
 
 
-def read_keys(settings: Settings, store: StoreSettings, provider: Provider) -> Keys | RoleKeys:
+def read_keys(settings: "Settings", store: "StoreSettings", provider: Provider) -> Keys | RoleKeys:
     """Return the store's keys, its own or those of the settings, or the machine's role where that is meant.
 
     Raises:

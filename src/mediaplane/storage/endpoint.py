@@ -3,13 +3,16 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from mediaplane.errors import SettingInvalid
-from mediaplane.profile import StoreSettings
-from mediaplane.settings import Settings
 from mediaplane.storage.credentials import Keys, RoleKeys, read_keys
 from mediaplane.storage.providers import Provider, find_provider, find_region
+
+if TYPE_CHECKING:  # a script that has its endpoint does not wait for what reads profiles
+    from mediaplane.profile import StoreSettings
+    from mediaplane.settings import Settings
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -66,12 +69,12 @@ class S3Endpoint:
         return f"{path}/" if self.virtual_host else f"{path}/{self.bucket}/"
 
 
-def endpoint_url(settings: Settings, store: StoreSettings) -> str:
+def endpoint_url(settings: "Settings", store: "StoreSettings") -> str:
     """Return where the store's bucket is; empty where nothing says so."""
     return store.endpoint or settings.s3_endpoint
 
 
-def find_store(settings: Settings, name: str = "") -> StoreSettings:
+def find_store(settings: "Settings", name: str = "") -> "StoreSettings":
     """Return the store of this name, without one the default store.
 
     Raises:
@@ -85,7 +88,7 @@ def find_store(settings: Settings, name: str = "") -> StoreSettings:
     raise SettingInvalid("MEDIAPLANE_PROFILE", f"{settings.profile} has no store {wanted}; it has {known}")
 
 
-def read_endpoint(settings: Settings, name: str = "") -> S3Endpoint:
+def read_endpoint(settings: "Settings", name: str = "") -> S3Endpoint:
     """Return the endpoint of a store, without a name of the default store.
 
     Raises:
@@ -115,7 +118,7 @@ def read_endpoint(settings: Settings, name: str = "") -> S3Endpoint:
     return endpoint
 
 
-def _of_endpoint(settings: Settings, store: StoreSettings, name: str) -> str:
+def _of_endpoint(settings: "Settings", store: "StoreSettings", name: str) -> str:
     """Return what holds for the store's endpoint; the S3_* settings are about S3_ENDPOINT alone."""
     own = getattr(store, name)
     return str(own or ("" if store.endpoint else getattr(settings, f"s3_{name}")))

@@ -6,6 +6,7 @@ Source: RFC 9112 (HTTP/1.1).
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Protocol
 
 from mediaplane.storage.connection import IDLE_SECONDS, PROGRESS_BYTES, Address, Connection, ConnectionLost, Steps
@@ -75,10 +76,11 @@ class Answer:
 
     def header(self, name: str) -> str:
         """Return the value of a header (its name lower case), empty where it is missing."""
-        start = self._lower.find(f"\r\n{name}:".encode())
+        wanted = _as_sent(name)
+        start = self._lower.find(wanted)
         if start < 0:
             return ""
-        start += len(name) + 3
+        start += len(wanted)
         return self._head[start : self._head.find(b"\r\n", start)].decode("utf-8", "replace").strip()
 
     def keeps_connection(self) -> bool:
@@ -91,6 +93,11 @@ class Answer:
         pairs = (line.partition(":") for line in self._head.decode("utf-8", "replace").split("\r\n")[1:])
         named = ((name.lower(), value.strip()) for name, _, value in pairs)
         return {name[len(prefix) :]: value for name, value in named if name.startswith(prefix)}
+
+
+@cache
+def _as_sent(name: str) -> bytes:
+    return f"\r\n{name}:".encode()
 
 
 def exchange(connection: Connection, request: Request, head: bytes) -> Steps[tuple[Answer, bool]]:

@@ -1,7 +1,7 @@
 """Checksums of what is moved: which one an endpoint knows, and how those of parts make that of the whole.
 
-CRC-32 where the store takes and returns x-amz-checksum-crc32 (5 µs for 16 KiB), else MD5 (26 µs), which every S3 server
-checks as Content-MD5 and returns as ETag.
+CRC-32 where the store takes and returns x-amz-checksum-crc32 (1 µs for 16 KiB by zlib-ng), else MD5 (26 µs), which every
+S3 server checks as Content-MD5 and returns as ETag.
 
 Source: Amazon S3 User Guide, "Checking object integrity"; RFC 1321, RFC 1952 (CRC-32).
 """
@@ -10,12 +10,12 @@ import binascii
 import hashlib
 import os
 import re
-import zlib
-from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
-BLOCK_BYTES = 1 << 20
+from zlib_ng.zlib_ng import crc32
+
+BLOCK_BYTES = 256 << 10  # stays in the processor's cache between being read and being summed
 _MD5 = re.compile('"?([0-9a-f]{32})"?')
 _COMPOSITE = re.compile('"?([0-9a-f]{32})-([0-9]+)"?')
 
@@ -33,11 +33,11 @@ class Crc32:
     __slots__ = ("value",)
 
     def __init__(self, data: bytes = b"") -> None:
-        self.value = zlib.crc32(data)
+        self.value = crc32(data)
 
     def update(self, data: bytes | memoryview) -> None:
         """Add data."""
-        self.value = zlib.crc32(data, self.value)
+        self.value = crc32(data, self.value)
 
     def digest(self) -> bytes:
         """Return the four bytes."""
@@ -51,13 +51,13 @@ def new_md5(data: bytes = b"") -> Digest:
 
 def encode(digest: bytes) -> str:
     """Return a digest as headers have it."""
-    return b64encode(digest).decode()
+    return binascii.b2a_base64(digest, newline=False).decode()
 
 
 def decode(text: str, length: int) -> bytes:
     """Return the digest of a header; empty where it is none of that length."""
     try:
-        digest = b64decode(text, validate=True)
+        digest = binascii.a2b_base64(text, strict_mode=True)
     except (binascii.Error, ValueError):
         return b""
     return digest if len(digest) == length else b""

@@ -6,7 +6,9 @@
 import os
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from mediaplane.errors import MediaplaneError
 from mediaplane.storage.bulk.copies import copy
@@ -33,6 +35,8 @@ from mediaplane.storage.wire import BATCH_KEYS
 
 REPORT_SECONDS = 0.1
 _MOST_LANES = 4
+
+W = TypeVar("W", Upload, Download, Copy, Delete)
 
 
 def run(work: Iterable[Work], options: Options, report: Report = lambda _: None) -> Summary:
@@ -97,7 +101,7 @@ class _Engine:
 
     def _fetch_delete(self, piece: Delete) -> None:
         if piece.target is None:
-            self._run.add(_settled(self._run, piece, lambda _: _remove_file(piece)))
+            self._run.add(partial(_settled, self._run, _remove_file, piece))
             return
         batch = self._deletes.setdefault(id(piece.target), [])
         batch.append(piece)
@@ -106,7 +110,7 @@ class _Engine:
 
     def _flush_deletes(self) -> None:
         for batch in self._deletes.values():
-            self._run.add(_deletion(self._run, batch))
+            self._run.add(partial(_delete, self._run, batch))
         self._deletes = {}
 
     def _wait(self) -> None:
@@ -151,43 +155,36 @@ class _Engine:
 def _task_of(run: Run, piece: Upload | Download | Copy) -> Task:
     match piece:
         case Upload():
-            return _settled(run, piece, lambda lane: upload(run, lane, piece))
+            return partial(_settled, run, upload, piece)
         case Download():
-            return _settled(run, piece, lambda lane: download(run, lane, piece))
+            return partial(_settled, run, download, piece)
         case Copy():
-            return _settled(run, piece, lambda lane: copy(run, lane, piece))
+            return partial(_settled, run, copy, piece)
 
 
-def _settled(run: Run, work: Work, begin: Callable[[Lane], Steps[int | None]]) -> Task:
-    """Return a task that reports what became of the steps; None from them means that others will report."""
-
-    def task(lane: Lane) -> Steps[None]:
-        try:
-            count = yield from begin(lane)
-        except (MediaplaneError, OSError, EOFError, UnicodeError) as error:
-            run.settle(work, error=sentence_of(error))
-        else:
-            if count is not None:
-                run.settle(work, count)
-
-    return task
+def _settled(run: Run, move: Callable[[Run, Lane, W], Steps[int | None]], work: W, lane: Lane) -> Steps[None]:
+    """Move a piece of work and report what became of it; None from `move` means that others will report."""
+    try:
+        count = yield from move(run, lane, work)
+    except (MediaplaneError, OSError, EOFError, UnicodeError) as error:
+        run.settle(work, error=sentence_of(error))
+    else:
+        if count is not None:
+            run.settle(work, count)
 
 
-def _deletion(run: Run, batch: list[Delete]) -> Task:
-    def task(lane: Lane) -> Steps[None]:
-        target = batch[0].target
-        assert target
-        try:
-            refused = yield from run.client(target).ask_delete_many([piece.key for piece in batch], lane)
-        except (MediaplaneError, UnicodeError) as error:
-            refused = dict.fromkeys((piece.key for piece in batch), sentence_of(error))
-        for piece in batch:
-            run.settle(piece, error=refused.get(piece.key, ""))
-
-    return task
+def _delete(run: Run, batch: list[Delete], lane: Lane) -> Steps[None]:
+    target = batch[0].target
+    assert target
+    try:
+        refused = yield from run.client(target).ask_delete_many([piece.key for piece in batch], lane)
+    except (MediaplaneError, UnicodeError) as error:
+        refused = dict.fromkeys((piece.key for piece in batch), sentence_of(error))
+    for piece in batch:
+        run.settle(piece, error=refused.get(piece.key, ""))
 
 
-def _remove_file(piece: Delete) -> Steps[int]:
+def _remove_file(_run: Run, _lane: Lane, piece: Delete) -> Steps[int]:
     Path(piece.key).unlink(missing_ok=True)
     return 0
     yield  # steps that never wait

@@ -1,9 +1,9 @@
 """What an object's metadata and a file's name say about each other: type, time, part size; names of temporaries."""
 
 import hashlib
+import itertools
 import mimetypes
 import os
-import uuid
 from decimal import Decimal
 from functools import lru_cache
 
@@ -15,6 +15,7 @@ from mediaplane.storage.wire import read_time
 MTIME = "x-amz-meta-mtime"  # seconds since 1970 with a fraction. Source: rclone.org/s3, "Modification times"
 MD5 = "x-amz-meta-md5chksum"  # Base64, for servers whose ETag is no MD5. Source: rclone.org/s3, "Hashes"
 PART_BYTES = "x-amz-meta-mediaplane-part-bytes"  # the size of all parts but the last: what a composite ETag is made of
+_PROCESS, _NUMBERS = os.urandom(6).hex(), itertools.count()
 _TYPES = mimetypes.MimeTypes()  # not the machine's own table: the same file has the same type everywhere
 _MORE_TYPES = {
     ".m3u8": "application/vnd.apple.mpegurl", ".mpd": "application/dash+xml", ".m4s": "video/iso.segment",
@@ -71,7 +72,7 @@ def set_time(file: int, answer: Answer) -> None:
 
 def temporary_name(path: str) -> str:
     """Return a new name beside `path` for a file that is written in one go."""
-    return _beside(path, uuid.uuid4().hex[:12])
+    return _beside(path, f"{_PROCESS}{os.getpid():x}.{next(_NUMBERS):x}")
 
 
 def lasting_name(path: str, *facts: object) -> str:

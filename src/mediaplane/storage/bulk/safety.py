@@ -51,17 +51,23 @@ def _problem_of(part: str, *, windows: bool) -> str:
     return ""
 
 
-def file_below(root: Path, name: str) -> Path:
+def file_below(root: Path, name: str) -> str:
     """Return the path of `name` below `root`.
 
     Raises:
         InvalidKey: the name may not be one, or is too long below this root.
     """
     check_name(name)
-    path = root / name
+    path = path_below(root, name)
     if len(os.fsencode(path)) > MAX_PATH_BYTES:
         raise InvalidKey(f"{name[:60]!r}… is too long for a path below {root}")
     return path
+
+
+def path_below(root: Path, name: str) -> str:
+    """Return `root / name` as text: a tenth of the price of a Path, which counts by the hundred thousand."""
+    text = os.fspath(root)
+    return name if text == "." else f"{text}{name}" if text.endswith("/") else f"{text}/{name}"
 
 
 class Collisions:

@@ -19,7 +19,7 @@ def is_unfinished(name: str) -> bool:
 class Upload:
     """A file that becomes an object."""
 
-    path: Path
+    path: str | Path  # a Path costs as much as opening the file
     size_bytes: int
     mtime_ns: int
     target: S3Endpoint
@@ -32,7 +32,7 @@ class Download:
 
     source: S3Endpoint
     object: Found
-    path: Path
+    path: str | Path
 
 
 @dataclass(frozen=True, slots=True)
