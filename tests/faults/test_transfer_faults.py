@@ -10,6 +10,8 @@ import pytest
 from mediaplane.errors import AccessDenied, MediaplaneError, StorageError
 from mediaplane.storage.bulk import commands
 from mediaplane.storage.bulk.work import Event, Options
+from mediaplane.storage.credentials import Keys
+from mediaplane.storage.wire import Client
 from tests.faults.transfers import (
     MIB,
     QUICK,
@@ -20,7 +22,9 @@ from tests.faults.transfers import (
     unfinished_files,
 )
 from tests.services.fault_server import (
+    ACCESS_KEY,
     ALWAYS,
+    SECRET_KEY,
     Broken,
     CorruptBody,
     ErrorIn200,
@@ -292,6 +296,29 @@ def test_keys_that_end_are_taken_anew(server: FaultServer, tmp_path: Path):
     summary = _upload(server, make_files(tmp_path / "in", {"a": b"1"}), options=replace(QUICK, verify=False))
     assert summary.failed == 1
     assert "temporary keys have ended" in summary.failures[0][1]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_keys_that_were_renewed_meanwhile_are_used(server: FaultServer, method: str):
+    """The refusal of a HEAD has no code: also then what the machine's role says now is tried."""
+
+    class Renewed:
+        asked = 0
+
+        def keys(self) -> Keys:
+            self.asked += 1
+            return Keys("ended" if self.asked == 1 else ACCESS_KEY, SECRET_KEY)
+
+    server.s3.put("bucket", "a", b"1")
+    server.valid_key = ACCESS_KEY
+    role = Renewed()
+    client = Client(replace(server.endpoint(), role=role))
+    assert client.request(method, "a").status == 200
+    assert role.asked > 1
+    role.asked, server.valid_key = 1, "nobody's"
+    with pytest.raises(MediaplaneError):
+        client.request(method, "a")
+    assert server.count(f"{method.capitalize()}Object") == 3
 
 
 @pytest.mark.parametrize("status", [301, 307])

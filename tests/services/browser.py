@@ -28,7 +28,7 @@ FLAGS = [
     "--disable-background-networking", "--disable-component-update", "--disable-breakpad", "--mute-audio",
     "--autoplay-policy=no-user-gesture-required", "--remote-debugging-port=0",
 ]  # fmt: skip
-_START_SECONDS = 30.0
+_START_SECONDS = 120.0
 _ASK_AGAIN_SECONDS = 0.05
 
 

@@ -35,7 +35,7 @@ async def value(conn: Connection, query: str):
     return (await (await conn.execute(query)).fetchone())[0]
 
 
-async def eventually(check: Callable[[], Awaitable[object]], seconds: float = 10):
+async def eventually(check: Callable[[], Awaitable[object]], seconds: float = 60):
     """Wait until the check returns something true, and return it."""
     deadline = monotonic() + seconds
     while not (found := await check()):

@@ -194,9 +194,11 @@ class Asking:
         """Take from a refusal what makes the next try a better one; False where there is nothing to learn."""
         if code == "RequestTimeTooSkewed":
             return self._learns_time(answer)
-        if code in _STALE_KEYS:
+        unsaid = not code and answer.status in (400, 403)  # the answer to a HEAD has no code
+        if code in _STALE_KEYS or unsaid:
             before, self._keys, self._signer = self._keys, self._endpoint.keys(), None
-            return self._keys != before or self._keys.expires is not None
+            if self._keys != before or (self._keys.expires is not None and not unsaid):
+                return True
         region = answer.header("x-amz-bucket-region") or text_of(answer.body, "Region")
         if answer.status in (301, 302, 307, 308) or (answer.status == 400 and region):
             return self._learns_place(region, answer.header("location"))

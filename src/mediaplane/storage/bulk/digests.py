@@ -1,7 +1,7 @@
 """Checksums of what is moved: which one an endpoint knows, and how those of parts make that of the whole.
 
-CRC-32 where the store takes and returns x-amz-checksum-crc32 (1 µs for 16 KiB by zlib-ng), else MD5 (26 µs), which every
-S3 server checks as Content-MD5 and returns as ETag.
+CRC-32 where the store takes and returns x-amz-checksum-crc32 (1 µs for 16 KiB by zlib-ng), else MD5 (26 µs), which
+every S3 server checks as Content-MD5 and returns as ETag.
 
 Source: Amazon S3 User Guide, "Checking object integrity"; RFC 1321, RFC 1952 (CRC-32).
 """
