@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 BROWSER := tests/browser/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix bench bench-transfer services reference providers lock clean
+.PHONY: help demo test check fix bench bench-transfer bench-gateway services reference providers lock clean
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,11 +28,14 @@ fix: $(READY)  ## format and mend what can be mended by itself
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: $(READY)  ## measure; one JSON line a figure
-	@$(BIN)/python -m benchmarks
+bench: $(READY)  ## measure; one JSON line a figure (ARGS='--only ocr --runs 1'; the quick ones without)
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 bench-transfer: $(READY)  ## bulk transfer against s5cmd, awscrt and rclone (ARGS='--only small --runs 3')
 	@$(BIN)/python -m benchmarks.transfer $(ARGS)
+
+bench-gateway: $(READY) services  ## the gateway under load, with wrk (ARGS='--only signed_get --runs 3')
+	@$(BIN)/python -m benchmarks.gateway $(ARGS)
 
 services:  ## install the Debian packages that tests use, where apt and root are there
 	@bash scripts/services.sh

@@ -1,6 +1,6 @@
 """Search over many segments against the bare SQL query: one JSON line per figure (milliseconds).
 
-    python benchmarks/search.py [--segments 200000] [--dsn postgresql://…]
+    python -m benchmarks.search [--segments 200000] [--dsn postgresql://…]
 
 Without --dsn an embedded PostgreSQL is started in a temporary directory. Words are made up, with frequencies as in
 natural text (Zipf), so the commonest stands in most segments.
@@ -12,6 +12,7 @@ import json
 import random
 import statistics
 import string
+import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -19,6 +20,7 @@ from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
 
+from benchmarks import figures
 from mediaplane.catalog import assets, segments
 from mediaplane.catalog.segments import NewSegment
 from mediaplane.embedded.postgres import EmbeddedPostgres
@@ -43,6 +45,20 @@ SIZES = """
 SELECT relname, pg_total_relation_size(oid) / 1000000 FROM pg_class
 WHERE relname IN ('segments', 'segments_lexemes', 'lexicon', 'lexicon_deletions')
 """
+
+
+PEERS = {
+    "one_word": ("search_word_p95", "bare SQL"),
+    "two_words": ("search_two_words_p95", "bare SQL"),
+    "phrase": ("search_phrase_p95", "bare SQL"),
+    "typo": ("search_typo_p95", "bare SQL of one word"),
+}
+
+
+def run_bench(_runs: int) -> None:
+    """Print the figures of `make bench`: 95th percentiles on a million segments."""
+    with server(None) as dsn:
+        asyncio.run(run(dsn, 1_000_000))
 
 
 def main() -> None:
@@ -146,6 +162,12 @@ async def compare(conn: Connection, name: str, queries: list[str], bare: list[st
         bare_p50=percentile(peers, 50),
         bare_p95=percentile(peers, 95),
     )
+    if name in PEERS:
+        figure, peer_name = PEERS[name]
+        figures.report(
+            figure, ours=percentile(ours, 95), peer=percentile(peers, 95), peer_name=peer_name, unit="ms",
+            runs=len(queries),
+        )  # fmt: skip
 
 
 async def spent_ms(ask: Callable[[str], Awaitable[None]], queries: list[str]) -> list[float]:
@@ -162,7 +184,7 @@ def percentile(values: list[float], percent: int) -> float:
 
 
 def report(figure: str, **values: float) -> None:
-    print(json.dumps({"figure": figure, **values}, default=float), flush=True)
+    print(json.dumps({"figure": figure, **values}, default=float), file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,16 @@ def main() -> None:
     _print("presign_get_us", signed, peer_name="boto3", unit="µs CPU a URL", scale=1e6 / URLS)
 
 
+def presigner() -> tuple[Callable[[str], str], list[ObjectKey]]:
+    """Return boto3's presigner of one key's GET, and a thousand keys."""
+    client = _boto3(S3Endpoint("https://s3.example", "bucket", "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG"))
+
+    def sign(key: str) -> str:
+        return str(client.generate_presigned_url("get_object", Params={"Bucket": "bucket", "Key": key}))
+
+    return sign, KEYS
+
+
 def _boto3(endpoint: S3Endpoint) -> Any:
     return boto3.client(
         "s3",

@@ -13,7 +13,7 @@ import typer
 from mediaplane import errors
 from mediaplane.cli.app import app
 from mediaplane.gateway.app import new_api
-from mediaplane.pipeline import assemble, audio, chunk, clip, plan, probe
+from mediaplane.pipeline import assemble, audio, chunk, clip, highlights, plan, probe
 from mediaplane.settings import describe, load_settings, other_names
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -70,7 +70,7 @@ def settings() -> Iterator[str]:
 def stages() -> Iterator[str]:
     """Yield the stages with their sentence."""
     yield from ("## Stages", "", "| stage | what it does |", "| --- | --- |")
-    for module in (probe, plan, chunk, audio, assemble, clip):
+    for module in (probe, plan, chunk, audio, assemble, highlights, clip):
         sentence = (module.__doc__ or "").split("\n")[0].partition(": ")[2]
         yield f"| `{module.__name__.rpartition('.')[2]}` | {sentence} |"
     yield ""

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the Debian packages that some tests use: Ceph's S3 gateway and a browser.
+# Installs the Debian packages that some tests use: Ceph's S3 gateway, a browser, a second OCR engine.
 # Without apt or root it only says which are missing; the tests that need them skip and say why.
 set -eu
 
@@ -12,6 +12,8 @@ monmaptool:ceph-base
 ceph:ceph-common
 chromium:chromium
 rclone:rclone
+wrk:wrk
+tesseract:tesseract-ocr
 "
 
 missing=

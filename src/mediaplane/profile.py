@@ -4,6 +4,8 @@
     bucket = "xum-raw-submissions"          # every entry but `tier` may come from a variable instead, which wins:
     bucket_variable = "RAW_BUCKET"          # one name, or a list of which two may not contradict each other
     tier = "private"                        # or "public": its objects have CDN URLs, joined to `public_url`
+    cdn_url = "https://media.example.com"   # a private store's CDN, which checks links: docs/downloads.md
+    cdn_keys_variable = "RAW_CDN_KEYS"      # with what they are signed
     prefix = "2025"                         # stands before every key, or where templates say {prefix}
     endpoint, provider, region, addressing  # where it is not on the S3_ENDPOINT
     access_key_id_variable = "RAW_KEY"      # keys come from variables only (or NAME_FILE): a profile holds no secrets
@@ -15,6 +17,8 @@
     [placement]
     default = "processed"
     original = "raw"
+
+    [plans.free]                            # what users may use: docs/quotas.md
 
     [bucket]                                # settings of the buckets: docs/buckets.md
     [bucket.stores.raw]                     # where this store's differ
@@ -36,8 +40,9 @@ from mediaplane.media.keys import ROLES, Layout, check_key
 DEFAULT_STORE = "s3"
 TIERS = ("private", "public")
 _KEYS = ("access_key_id", "secret_access_key", "session_token", "session_expires")
+_SECRETS = (*_KEYS, "cdn_keys")  # what comes from variables only
 _PREFIX = "{prefix}"  # in a template
-_PLAIN = ("bucket", "prefix", "public_url", "endpoint", "provider", "region", "addressing", "local_dir")
+_PLAIN = ("bucket", "prefix", "public_url", "cdn_url", "endpoint", "provider", "region", "addressing", "local_dir")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,8 @@ class StoreSettings:
     bucket: str = ""
     prefix: str = ""
     public_url: str = ""
+    cdn_url: str = ""
+    cdn_keys: str = field(default="", repr=False)
     endpoint: str = ""
     provider: str = ""
     region: str = ""
@@ -87,6 +94,7 @@ class Profile:
     placement: Mapping[str, str]
     views: tuple[str, ...]
     bucket: Mapping[str, Any] = field(default_factory=dict)  # `[bucket]`, read by `storage/bucket/rules.py`
+    plans: Mapping[str, Any] = field(default_factory=dict)  # `[plans]`, read by `media/quotas.py`
 
 
 def read_profile(name: str, environment: str, known: set[str]) -> Profile:
@@ -102,18 +110,19 @@ def read_profile(name: str, environment: str, known: set[str]) -> Profile:
     environments = found.get("environments", {})
     _refuse_unknown(name, "settings", found.get("settings", {}), known)
     for section, entries in environments.items():
-        _refuse_unknown(name, f"environments.{section}", entries, known | {"stores", "bucket"})
+        _refuse_unknown(name, f"environments.{section}", entries, known | {"stores", "bucket", "plans"})
     part = environments.get(chosen, {})
     own = found.get("stores", {})
     return Profile(
         name=name,
         settings=found.get("settings", {}),
-        environment={entry: value for entry, value in part.items() if entry not in ("stores", "bucket")},
+        environment={entry: value for entry, value in part.items() if entry not in ("stores", "bucket", "plans")},
         layout=found.get("layout", {}),
         stores={store: {**entries, **part.get("stores", {}).get(store, {})} for store, entries in own.items()},
         placement=found.get("placement", {}),
         views=tuple(found.get("views", {}).get("names", ())),
         bucket={**found.get("bucket", {}), **part.get("bucket", {})},
+        plans={**found.get("plans", {}), **part.get("plans", {})},
     )
 
 
@@ -180,7 +189,7 @@ def _read_store(
     profile: Profile, name: str, entries: Mapping[str, Any], environ: Mapping[str, str], role: str
 ) -> StoreSettings:
     where = f"[stores.{name}]"
-    allowed = {"tier", "layout", *_PLAIN, *(f"{entry}_variable" for entry in (*_PLAIN, *_KEYS))}
+    allowed = {"tier", "layout", *_PLAIN, *(f"{entry}_variable" for entry in (*_PLAIN, *_SECRETS))}
     # a table is somebody else's: bucket settings read theirs from `Profile.stores`
     if unknown := sorted(entry for entry in set(entries) - allowed if not isinstance(entries[entry], dict | list)):
         raise _wrong(profile, f"{where} has unknown entries: {', '.join(unknown)}")
@@ -191,7 +200,7 @@ def _read_store(
         raise _wrong(profile, f"{where} tier must be one of {', '.join(TIERS)}, not {tier!r}")
     values: dict[str, str] = {}
     sources: dict[str, str] = {}
-    for entry in (*_PLAIN, *_KEYS):
+    for entry in (*_PLAIN, *_SECRETS):
         if found := _find_entry(entries, entry, environ, role):
             values[entry], sources[entry] = found.value, found.source
         elif entries.get(entry):
@@ -206,7 +215,7 @@ def _read_store(
 def _find_entry(entries: Mapping[str, Any], entry: str, environ: Mapping[str, str], role: str) -> Found | None:
     variables = entries.get(f"{entry}_variable", [])
     own = tuple([variables] if isinstance(variables, str) else variables)
-    names = Names(own=own, per_role=entry in _KEYS, secret=entry in _KEYS)
+    names = Names(own=own, per_role=entry in _KEYS, secret=entry in _SECRETS)
     return find_value(names, environ, role=role)
 
 

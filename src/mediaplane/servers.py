@@ -70,6 +70,8 @@ _OTHERS = (
     "s3_bucket_out",
     "s3_prefix",
     "s3_public_url",
+    "s3_cdn_url",
+    "s3_cdn_keys",
     "s3_region",
     "s3_credentials",
     "s3_profile",
@@ -78,6 +80,7 @@ _OTHERS = (
     "s3_addressing",
     "s3_ca_file",
     "bucket",
+    "plans",
 )
 
 

@@ -21,15 +21,21 @@ from mediaplane.access.companion import CompanionTokens
 from mediaplane.access.completion import Completion
 from mediaplane.access.direct import DirectUploads
 from mediaplane.access.links import PlaybackTokens
+from mediaplane.access.notices import Notices, Place
 from mediaplane.access.playback import frame_url, playback_url
+from mediaplane.access.polling import poll
 from mediaplane.access.uploads import Uploader
 from mediaplane.catalog import direct_uploads, events, lexicon
 from mediaplane.catalog.objects import Object
+from mediaplane.catalog.quotas import Quotas
 from mediaplane.errors import AccessDenied
+from mediaplane.jobs.highlights import HighlightsFile
+from mediaplane.jobs.originals import Originals
 from mediaplane.jobs.periodic import Periodic
 from mediaplane.jobs.stage import Stage
 from mediaplane.jobs.withdrawal import Connect
 from mediaplane.media.keys import ObjectKey
+from mediaplane.media.quotas import read_plans
 from mediaplane.postgres import Connection, Pool, open_pool
 from mediaplane.settings import Settings
 from mediaplane.storage.bucket.targets import read_store_rules, roles_of
@@ -39,7 +45,9 @@ from mediaplane.storage.local_intake import LocalIntake
 from mediaplane.storage.open import OpenStore, open_stores
 from mediaplane.storage.placement import Placement, read_placement
 from mediaplane.upkeep import deletion, retention, sweeping, webhooks
-from mediaplane.upkeep.scanner import Scanner
+from mediaplane.upkeep import quotas as quota_upkeep
+from mediaplane.upkeep.purging import Purging
+from mediaplane.upkeep.scanner import Scanner, scan_all
 
 ABANDONED_AFTER = timedelta(days=1)
 log = structlog.get_logger(__name__)
@@ -48,6 +56,7 @@ MAX_COMPANION_HOURS = 24
 
 if TYPE_CHECKING:
     from mediaplane.pipeline.flow import Flow
+    from mediaplane.storage.queues import Queue
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +74,11 @@ class Plane:
         from mediaplane.pipeline.flow import Flow
 
         return Flow(self.settings)
+
+    @property
+    def quotas(self) -> Quotas:
+        """What owners may use."""
+        return Quotas(read_plans(self.settings.plans))
 
     @property
     def placement(self) -> Placement:
@@ -108,6 +122,7 @@ class Plane:
             owner=self.settings.owner,
             team=self.settings.team,
             advance=self.flow.advance,
+            quotas=self.quotas,
         )
 
     def completion(self, connect: Connect) -> Completion:
@@ -123,7 +138,22 @@ class Plane:
 
     def direct_uploads(self, connect: Connect) -> DirectUploads:
         """Return the upload sessions of clients; `connect` lends connections that see the asker's rows."""
-        return DirectUploads(completion=self.completion(connect), placement=self.placement, layout=self.settings.layout)
+        return DirectUploads(
+            completion=self.completion(connect),
+            placement=self.placement,
+            layout=self.settings.layout,
+            quotas=self.quotas,
+            needs_task=self.settings.upload_needs_task,
+        )
+
+    @property
+    def purging(self) -> Purging:
+        """Who carries purges out."""
+        return Purging(self.pool, self.stores, self.settings.layout)
+
+    def highlights_file(self, connect: Connect) -> HighlightsFile:
+        """Return who reads and writes highlights.json; `connect` lends connections that see the rows in question."""
+        return HighlightsFile(connect, self.stores, self.placement, self.settings.layout)
 
     @property
     def companion_tokens(self) -> CompanionTokens:
@@ -133,9 +163,12 @@ class Plane:
 
     def scanners(self) -> list[Scanner]:
         """Return one scanner for each store that originals may be in, whatever the mode."""
+        return [Scanner(self.pool, originals) for originals in self.originals()]
+
+    def originals(self) -> list[Originals]:
+        """Return what is known of originals in each store that they may be in, whatever the mode."""
         return [
-            Scanner(
-                pool=self.pool,
+            Originals(
                 store_name=name,
                 store=self.stores[name].store,
                 layout=self.settings.layout,
@@ -147,6 +180,42 @@ class Plane:
             for name in self.placement.stores_of("original")
             if name in self.stores
         ]
+
+    def notices(self, connect: Connect) -> Notices:
+        """Return who acts on what buckets tell; `connect` lends connections that see and change every row."""
+        places = [
+            Place(opened.endpoint.bucket, originals)
+            for originals in self.originals()
+            if (opened := self.stores[originals.store_name]).endpoint
+        ]
+        return Notices(connect, places, self.completion(connect))
+
+    def queues(self) -> "list[Queue]":
+        """Return the queues that buckets tell of their objects in.
+
+        Raises:
+            SettingInvalid: there are no keys to ask SQS with.
+        """
+        from mediaplane.storage.queues import open_queues
+
+        return open_queues(self.settings)
+
+    def _arrival_periodic(self) -> dict[str, Periodic]:
+        """Return what is done again and again for originals that nobody announces."""
+        found: dict[str, Periodic] = {}
+        queues: list[Queue] = []
+        if self.settings.notice_queues:
+            found["notices"] = (timedelta(seconds=10), lambda _conn: self._poll(queues))
+        if self.settings.scan_minutes:
+            every = timedelta(minutes=self.settings.scan_minutes)
+            found["scan"] = (every, lambda _conn: scan_all(self.scanners()))
+        return found
+
+    async def _poll(self, queues: "list[Queue]") -> None:
+        """Empty the queues; they are opened at the first time, as boto3 takes long to."""
+        if not queues:
+            queues += await asyncio.to_thread(self.queues)
+        await poll(queues, self.notices(self.pool.connection))
 
     def _roles_beside(self, name: str) -> tuple[str, ...]:
         """Return the roles whose objects lie in the same bucket or directory as this store's: a store is but a name."""
@@ -164,10 +233,17 @@ class Plane:
         )
 
     def stages(self) -> Mapping[str, Stage]:
-        """Return every stage by name."""
+        """Return every stage by name.
+
+        Raises:
+            SettingInvalid: there is no such OCR engine on this machine, or it cannot read one of the languages.
+        """
         from mediaplane.pipeline import stages
         from mediaplane.pipeline.context import StageContext
+        from mediaplane.pipeline.tools.models import check_engine
 
+        if self.settings.ocr_engine != "off":
+            check_engine(self.settings.ocr_engine, self.settings.ocr_languages)
         context = StageContext(
             pool=self.pool,
             stores=self.stores,
@@ -187,11 +263,14 @@ class Plane:
             "intents": (timedelta(minutes=10), sweeping.sweep_intents),
             "unfinished": (timedelta(hours=6), self._remove_unfinished),
             **self._upload_periodic(),
+            **self._quota_periodic(),
+            **self._arrival_periodic(),
             # both hourly: rows go before the bytes, which a bucket that expires by itself removes at the day's end
             "clips": (timedelta(hours=1), sweeping.remove_expired_clips),
             "expired": (timedelta(hours=1), lambda conn: retention.expire_rows(conn, self._retained())),
             "expired bytes": (timedelta(days=1), lambda conn: retention.expire_bytes(conn, self._retained())),
             "lexicon": (timedelta(hours=1), lexicon.prune_lexicon),
+            "purges": (timedelta(seconds=2), lambda _conn: self.purging.carry_out_all()),
             "audit": (timedelta(seconds=5), chain_and_log),
             "webhooks": (
                 timedelta(seconds=2),
@@ -219,6 +298,18 @@ class Plane:
                 lambda _conn: sweeping.sweep_abandoned(self.pool.connection, intakes, silence=silence),
             ),
             "ended_uploads": (timedelta(hours=1), sweeping.forget_ended_uploads),
+        }
+
+    def _quota_periodic(self) -> dict[str, Periodic]:
+        """Return what is done again and again for plans and quotas."""
+        quotas = self.quotas
+        return {
+            "usage": (timedelta(seconds=10), lambda conn: quota_upkeep.sum_up(conn, quotas)),
+            "usage of all": (timedelta(hours=1), lambda conn: quota_upkeep.tell_everybody(conn, quotas)),
+            "held assets": (
+                timedelta(minutes=1),
+                lambda conn: quota_upkeep.resume_held(conn, quotas, self.flow.advance),
+            ),
         }
 
     def _retained(self) -> list[retention.Retained]:

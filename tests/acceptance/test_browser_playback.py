@@ -15,7 +15,7 @@ import imageio_ffmpeg
 import pytest
 import pytest_asyncio
 
-from mediaplane.pipeline.tools.audio import encode_audio
+from mediaplane.pipeline.tools.audio import encode_sound
 from mediaplane.pipeline.tools.child import Limits
 from mediaplane.pipeline.tools.chunk import encode_chunk
 from mediaplane.pipeline.tools.plan import plan_chunks
@@ -99,8 +99,8 @@ async def _encode(gateway: Gateway, asset_id: str, film: Path, work: Path) -> No
         )  # fmt: skip
         for encoded in made.renditions:
             await gateway.add_encoded(asset_id, encoded, out / encoded.name, chunk=chunk.index)
-    sound = await encode_audio(source, found, out_dir=work / "audio", limits=LIMITS, on_progress=_ignore)
-    await gateway.add_encoded(asset_id, sound, work / "audio")
+    sound = await encode_sound(source, found, out_dir=work, limits=LIMITS, on_progress=_ignore)
+    await gateway.add_encoded(asset_id, sound.renditions[0], work / "audio")
 
 
 def _ignore(_fraction: float) -> None:

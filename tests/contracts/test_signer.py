@@ -13,7 +13,8 @@ import pytest
 from mediaplane.errors import LinkInvalid, SettingInvalid
 from mediaplane.media.keys import ObjectKey, check_key
 from mediaplane.storage.endpoint import S3Endpoint
-from mediaplane.storage.signing import Clock, LinkSigner, S3Signer
+from mediaplane.storage.links import LinkSigner
+from mediaplane.storage.signing import Clock, S3Signer
 from mediaplane.storage.store import Signer
 from tests.contracts.conftest import S3_CASES, Case
 

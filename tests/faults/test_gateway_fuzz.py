@@ -102,4 +102,21 @@ async def add_rows(running: Any) -> dict[str, str]:
             "VALUES ('foreign', 'foreign', 'x', 'y', 'fast', 0, 1, %s) ON CONFLICT DO NOTHING",
             [MARK],
         )
-    return {"asset_id": "foreign", "webhook_id": "foreign", "clip_id": "foreign", "upload_id": "foreign"}
+        await conn.execute(
+            "INSERT INTO tasks (task_id, owner, team, title, types) VALUES ('foreign', 'x', 'y', %s, '{*/*}') "
+            "ON CONFLICT DO NOTHING",
+            [MARK],
+        )
+        await conn.execute(
+            "INSERT INTO submissions (submission_id, task_id, owner, team, task_owner, tiers, asset_id) "
+            "VALUES ('foreign', 'foreign', 'x', 'y', 'x', 1, 'foreign') ON CONFLICT DO NOTHING"
+        )
+        await conn.execute("SELECT follow_asset('foreign')")
+    return {
+        "task_id": "foreign",
+        "submission_id": "foreign",
+        "asset_id": "foreign",
+        "webhook_id": "foreign",
+        "clip_id": "foreign",
+        "upload_id": "foreign",
+    }

@@ -18,6 +18,7 @@ from mediaplane.access.principals import Principal, Role
 from mediaplane.access.rules import EVERYTHING, Action, Reach, Viewer, may_do, reach, sight, viewer
 from mediaplane.gateway import context, who
 from mediaplane.gateway import serve as serving
+from mediaplane.media.keys import ObjectKey
 from tests.services.accounts import make_header, shape
 from tests.services.gateway import Gateway, running_gateway
 
@@ -33,6 +34,7 @@ PEOPLE = {
 STREAM_SECONDS = 0.4
 CLIP = {"t_start_ms": 0, "t_end_ms": 500}
 HOOK = {"url": "https://hooks.example/x"}
+WISHES = {"wishes": [{"asset_id": f"asset-{whose}"} for whose in PEOPLE]}
 UPLOAD = {"name": "a.mp4", "size_bytes": 1000, "content_type": "video/mp4"}
 
 
@@ -44,6 +46,8 @@ class Open:
 @dataclass(frozen=True)
 class Linked:
     """Carries its permission in the URL; credentials neither help nor hurt."""
+
+    query: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,17 @@ class One:
     body: Any = None
 
 
+@dataclass(frozen=True)
+class Common:
+    """Gives what belongs to the caller's team, whoever in it made it; else as `Many`, or with an id as `One`."""
+
+    action: Action
+    query: dict[str, str] = field(default_factory=dict)
+    body: Any = None
+
+
 PARTS = {"parts": [{"PartNumber": 1, "ETag": "e"}]}
+TASK = {"title": "wanted", "types": ["video/*"]}
 KEY = {"key": "in/{upload_id}"}
 COMPANION = {
     "GET /params": Many(Action.UPLOAD, {"filename": "a.mp4", "type": "video/mp4"}),
@@ -86,14 +100,33 @@ PLAN: dict[str, Open | Linked | Many | One] = {
     "DELETE /v1/assets/{asset_id}": One(Action.DELETE),
     "GET /v1/assets/{asset_id}/hls/{rendition}.m3u8": Linked(),
     "GET /v1/assets/{asset_id}/frames/{timestamp_ms}.jpg": Linked(),
+    "GET /v1/assets/{asset_id}/thumbnails.vtt": Linked(),
+    "GET /v1/assets/{asset_id}/pictures/{picture}": Linked(),
     "GET /v1/assets/{asset_id}/segments": One(Action.READ),
+    "GET /v1/assets/{asset_id}/objects": One(Action.READ),
+    "GET /v1/assets/{asset_id}/urls/{role}": One(Action.PLAY),
+    "GET /v1/assets/{asset_id}/transcript.{kind}": Linked({"token": "1.x"}),
+    "POST /v1/urls": Many(Action.PLAY, body=WISHES),
+    "GET /v1/cdn/{store}/{permission}/{key}": Linked(),
     "GET /v1/assets/{asset_id}/events": One(Action.READ),
     "POST /v1/assets/{asset_id}/clips": One(Action.CUT, body=CLIP),
+    "POST /v1/assets/{asset_id}/replays": One(Action.EDIT, body={"stage": "ocr"}),
+    "GET /v1/assets/{asset_id}/clips": One(Action.READ),
+    "GET /v1/assets/{asset_id}/highlights": One(Action.READ),
+    "PUT /v1/assets/{asset_id}/highlights": One(Action.EDIT, body={"moments": []}),
+    "POST /v1/assets/{asset_id}/highlights/clips": One(Action.CUT, body={}),
+    "POST /v1/assets/{asset_id}/purge": One(Action.DELETE),
+    "GET /v1/purges": Many(Action.READ),
+    "POST /v1/purges": Many(Action.DELETE, body={}),
+    "GET /v1/purges/{purge_id}": One(Action.READ),
     "GET /v1/search": Many(Action.READ, {"q": "secret"}),
     "GET /v1/clips/{clip_id}": One(Action.READ),
+    "DELETE /v1/clips/{clip_id}": One(Action.DELETE),
     "GET /v1/objects/{store}/{key}": Linked(),
     "PUT /v1/objects/{store}/{key}": Linked(),
     "GET /v1/events": Many(Action.READ),
+    "POST /v1/events/s3": Many(Action.OPERATE, body={"Records": []}),
+    "POST /v1/events/s3/{token}": Linked(),
     "POST /v1/uploads": Many(Action.UPLOAD, body=UPLOAD),
     "GET /v1/uploads": Many(Action.UPLOAD),
     "GET /v1/uploads/{upload_id}": One(Action.UPLOAD),
@@ -108,6 +141,27 @@ PLAN: dict[str, Open | Linked | Many | One] = {
     "POST /v1/webhooks/{webhook_id}/replay": One(Action.EDIT, body={}),
     "GET /v1/webhooks/{webhook_id}/deliveries": One(Action.EDIT),
     "POST /v1/webhooks/{webhook_id}/deliveries/{delivery_id}/replay": One(Action.EDIT),
+    "GET /v1/usage": Many(Action.READ),
+    "GET /v1/plans": Many(Action.OPERATE),
+    "GET /v1/plans/holders": Many(Action.OPERATE),
+    "PUT /v1/plans/holders": Many(Action.OPERATE, body={"owner": "me", "plan": None}),
+    "GET /v1/tasks": Common(Action.READ),
+    "POST /v1/tasks": Many(Action.TASKS, body=TASK),
+    "GET /v1/tasks/{task_id}": Common(Action.READ),
+    "PATCH /v1/tasks/{task_id}": One(Action.TASKS, body={"instructions": "more"}),
+    "GET /v1/submissions": Many(Action.READ),
+    "GET /v1/submissions/{submission_id}": One(Action.READ),
+    "GET /v1/review": Many(Action.REVIEW),
+    "POST /v1/review/next": Many(Action.REVIEW),
+    "GET /v1/review/{submission_id}": One(Action.REVIEW),
+    "POST /v1/review/{submission_id}/renew": One(Action.REVIEW),
+    "POST /v1/review/{submission_id}/release": One(Action.REVIEW),
+    "POST /v1/review/{submission_id}/decision": One(Action.REVIEW, body={"verdict": "approve"}),
+    "POST /v1/review/{submission_id}/links": One(Action.REVIEW, body={}),
+    "GET /v1/review/{submission_id}/links": One(Action.REVIEW),
+    "DELETE /v1/review/{submission_id}/links/{link_id}": One(Action.REVIEW),
+    "GET /v1/review-links/{link}": Linked(),
+    "POST /v1/review-links/{link}/decision": Linked(),
     "POST /v1/companion": Many(Action.UPLOAD),
     **{name.replace(" ", " /s3"): case for name, case in COMPANION.items()},
     # The token in the path was made for who may upload.
@@ -136,12 +190,20 @@ async def headers(gateway) -> dict[Role, dict[str, str]]:
 async def seed(gateway: Gateway) -> None:
     """Give everyone the same rows anew, each with the name of whose they are."""
     async with gateway.plane.pool.connection() as conn, conn.transaction():
-        for table in ("assets", "events", "webhook_deliveries", "webhook_endpoints", "lexicon", "idempotency_keys"):
+        for table in ("assets", "events", "webhook_deliveries", "webhook_endpoints", "lexicon", "idempotency_keys",
+                      "submissions", "tasks", "purges"):  # fmt: skip
             await conn.execute(f"DELETE FROM {table}")
         for number, (whose, (owner, team)) in enumerate(PEOPLE.items(), start=1):
             row = {"whose": whose, "owner": owner, "team": team, "number": number}
             for statement in SEEDS.split(";\n"):
                 await conn.execute(statement, row)
+    for whose in PEOPLE:
+        key = ObjectKey(f"highlights/{whose}")
+        await gateway.plane.stores["local"].store.put(key, whole(b'{"moments": []}'), content_type="application/json")
+
+
+async def whole(body: bytes) -> AsyncIterator[bytes]:
+    yield body
 
 
 SEEDS = """
@@ -153,7 +215,10 @@ VALUES ('asset-' || %(whose)s, '360p', %(owner)s, %(team)s, 'video', 1, 'avc1');
 
 INSERT INTO objects (store, key, asset_id, owner, team, role, state, content_type)
 SELECT 'local', r || '/' || %(whose)s, 'asset-' || %(whose)s, %(owner)s, %(team)s, r, 'stored', 'video/mp4'
-FROM unnest('{original,clip}'::text[]) AS r;
+FROM unnest('{original,clip,highlights}'::text[]) AS r;
+
+INSERT INTO purges (purge_id, owner, team, asset_id, state, requested_by)
+VALUES ('purge-' || %(whose)s, %(owner)s, %(team)s, 'asset-' || %(whose)s, 'done', '{}');
 
 INSERT INTO segments (asset_id, owner, team, source, chunk, t_start_ms, t_end_ms, text, lexemes, frame_ms)
 VALUES ('asset-' || %(whose)s, %(owner)s, %(team)s, 'ocr', 0, 0, 500, 'secret ' || %(whose)s, 'secret:1', 0);
@@ -168,6 +233,18 @@ INSERT INTO uploads (upload_id, asset_id, owner, team, store, key, size_bytes, c
 VALUES ('upload-' || %(whose)s, 'asset-' || %(whose)s, %(owner)s, %(team)s, 'local', 'in/upload-' || %(whose)s, 10,
         'video/mp4', 'put', 'name-' || %(whose)s);
 
+INSERT INTO tasks (task_id, owner, team, title, types)
+VALUES ('task-' || %(whose)s, %(owner)s, %(team)s, 'title-' || %(whose)s, '{video/*}');
+
+INSERT INTO submissions (submission_id, task_id, owner, team, task_owner, tiers, asset_id)
+VALUES ('sent-' || %(whose)s, 'task-' || %(whose)s, %(owner)s, %(team)s, %(owner)s, 1, 'asset-' || %(whose)s);
+
+SELECT follow_asset('asset-' || %(whose)s);
+
+INSERT INTO review_links (link_id, submission_id, owner, team, validator, may_decide, round, tier, title, expires_at)
+VALUES ('link-' || %(whose)s, 'sent-' || %(whose)s, %(owner)s, %(team)s, 'v', false, 1, 1, 'title-' || %(whose)s,
+        now() + interval '1 hour');
+
 INSERT INTO webhook_endpoints (endpoint_id, owner, team, url, title, secret)
 VALUES ('hook-' || %(whose)s, %(owner)s, %(team)s, 'https://hooks.example/' || %(whose)s, 'title-' || %(whose)s,
         sha256('secret'));
@@ -181,7 +258,8 @@ VALUES (880000 + %(number)s, 'hook-' || %(whose)s, 1, %(owner)s, %(team)s, 'fail
 
 def ids_of(whose: str) -> dict[str, str]:
     number = list(PEOPLE).index(whose) + 1 if whose in PEOPLE else 9
-    kinds = {"asset_id": "asset", "clip_id": "clip", "upload_id": "upload", "webhook_id": "hook"}
+    kinds = {"asset_id": "asset", "clip_id": "clip", "upload_id": "upload", "webhook_id": "hook",
+             "purge_id": "purge", "task_id": "task", "submission_id": "sent", "link_id": "link"}  # fmt: skip
     return {**{name: f"{kind}-{whose}" for name, kind in kinds.items()}, "delivery_id": str(880000 + number)}
 
 
@@ -192,6 +270,11 @@ REST = {
     "key": "original/mine",
     "number": "1",
     "token": "no",
+    "link": "no",
+    "role": "original",
+    "kind": "vtt",
+    "picture": "poster.jpg",
+    "permission": "k1.1.0.x",
 }
 
 
@@ -246,7 +329,7 @@ async def test_every_endpoint_is_listed(client):
     assert offered == set(PLAN)
 
 
-@pytest.mark.parametrize("name", names_of((Many, One, Linked)))
+@pytest.mark.parametrize("name", names_of((Many, One, Linked, Common)))
 async def test_nobody(gateway, client, headers, name):
     """Without credentials, with wrong ones or with those of a key that ended, everything that is somebody's is shut."""
     await seed(gateway)
@@ -288,7 +371,21 @@ async def test_lists(gateway, client, headers, name):
                 assert f"-{whose}" not in answer.text, role
 
 
-SEEN_BY_READERS = {"GET /v1/assets", "GET /v1/search", "GET /v1/webhooks"}
+SEEN_BY_READERS = {"GET /v1/assets", "GET /v1/submissions", "GET /v1/search", "GET /v1/webhooks"}
+
+
+async def test_what_a_team_has_in_common(gateway, client, headers):
+    """Everybody in a team sees all of its tasks, and of other teams' not even that they are there."""
+    await seed(gateway)
+    for role in Role:
+        missing = shape(await ask(client, "GET /v1/tasks/{task_id}", headers[role], "none"), *ids_of("none").values())
+        assert missing[0] == 404, role
+        listed = (await ask(client, "GET /v1/tasks", headers[role])).text
+        for whose, (_, team) in PEOPLE.items():
+            answer = await ask(client, "GET /v1/tasks/{task_id}", headers[role], whose)
+            seen = team == "mine" or reach(principal(role), Action.READ) is Reach.ALL
+            assert (f"-{whose}" in listed) == seen, (role, whose)
+            assert answer.status_code == 200 if seen else shape(answer, *ids_of(whose).values()) == missing, role
 
 
 @pytest.mark.parametrize("name", sorted(SEEN_BY_READERS))
@@ -340,6 +437,8 @@ async def test_rows_that_were_refused_are_still_there(gateway, client, headers):
             for role in (Role.CONTRIBUTOR, Role.VALIDATOR, Role.COMPANY, Role.MEMBER):
                 await ask(client, name, headers[role], "them")
     async with gateway.plane.pool.connection() as conn:
+        row = await conn.execute("SELECT revoked_at FROM review_links WHERE link_id = 'link-them'")
+        assert await row.fetchone() == (None,)
         for table, column in (("assets", "asset_id"), ("clips", "clip_id"), ("webhook_endpoints", "endpoint_id")):
             rows = await conn.execute(f"SELECT {column} FROM {table} WHERE team = 'theirs' AND owner = 'them'")
             assert len(await rows.fetchall()) == 1, table
@@ -407,6 +506,8 @@ async def test_either_fence_holds_alone(module_dsn, tmp_path, headers, one_fence
             missing = shape(await ask(client, name, header, "none"), *ids_of("none").values())
             for whose in ("mate", "them", "else"):
                 assert shape(await ask(client, name, header, whose), *ids_of(whose).values()) == missing, name
+        text = (await ask(client, "GET /v1/tasks", header)).text
+        assert {whose for whose in PEOPLE if f"-{whose}" in text} == {"mine", "mate"}, one_fence
         for name in sorted(SEEN_BY_READERS):
             text = (await ask(client, name, header)).text
             assert {whose for whose in PEOPLE if f"-{whose}" in text} <= {"mine"}, (name, one_fence)

@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import re
+import sys
 import time
 from collections.abc import AsyncIterator
 
@@ -220,8 +221,8 @@ async def test_logs_hold_no_secret(gateway, client, monkeypatch):
     before = list(logging.getLogger().handlers), logging.getLogger().level
     configure = structlog.configure  # without its cache, which would outlive this test in every module
     monkeypatch.setattr(structlog, "configure", lambda **so: configure(**{**so, "cache_logger_on_first_use": False}))
+    monkeypatch.setattr(sys, "stderr", written)
     set_up_logging()
-    logging.getLogger().handlers[0].setStream(written)  # type: ignore[attr-defined]
     try:
         secrets = await use_everything(gateway, client)
     finally:

@@ -15,7 +15,7 @@ import pytest_asyncio
 from mediaplane.catalog import assets, objects
 from mediaplane.media.ids import new_id
 from mediaplane.media.keys import ObjectKey
-from mediaplane.storage.signing import LinkSigner
+from mediaplane.storage.links import LinkSigner
 from tests.services.gateway import SIGNING_KEY, Gateway, running_gateway
 
 SIZE = 1_300_007  # several pieces, and an odd rest

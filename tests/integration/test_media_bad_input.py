@@ -2,18 +2,23 @@
 
 import os
 import socket
+import struct
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 
 import pytest
+from PIL import Image
 
 from mediaplane import errors
-from mediaplane.pipeline.tools.audio import encode_audio
+from mediaplane.pipeline.tools.audio import encode_sound
 from mediaplane.pipeline.tools.child import Limits, run_child
 from mediaplane.pipeline.tools.chunk import encode_chunk
 from mediaplane.pipeline.tools.ffmpeg import QUIET, ffmpeg_path
+from mediaplane.pipeline.tools.plan import plan_chunks
 from mediaplane.pipeline.tools.probe import probe
 from mediaplane.pipeline.tools.results import AudioStream, Chunk, Probe
 from tests.services import made_media as media
@@ -67,9 +72,53 @@ def huge_picture(path: Path) -> None:
     media.ffmpeg(*big, path)
 
 
+def huge_image(path: Path) -> None:
+    Image.new("1", (20_000, 20_000)).save(path, "PNG")
+
+
+def huge_video(path: Path, side: int = 20_000) -> None:
+    """Write a video whose header says 20,000 x 20,000; its data would be a gigabyte a frame."""
+    small = ["-f", "lavfi", "-i", "color=size=64x48:rate=5:duration=1", "-c:v", "rawvideo", "-pix_fmt", "bgr24"]
+    media.ffmpeg(*small, "-f", "avi", path)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"strf") + 12  # BITMAPINFOHEADER: size, width, height
+    data[at : at + 8] = struct.pack("<ii", side, side)
+    path.write_bytes(data)
+
+
+def large_video(path: Path) -> None:
+    """Write a video whose header says as much as libavformat believes."""
+    huge_video(path, 16_000)
+
+
+def scrambled_index(path: Path) -> None:
+    """Overwrite where the index says that frames lie: far behind the end."""
+    media.make_pattern(path, seconds=2)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"stco") + 8
+    count = int.from_bytes(data[at : at + 4], "big")
+    data[at + 4 : at + 4 + 4 * count] = b"\x7f\xff\xff\x00" * count
+    path.write_bytes(data)
+
+
+def index_of_sizes_gone_mad(path: Path) -> None:
+    """Overwrite the sizes of frames: each would be two gigabytes."""
+    media.make_pattern(path, seconds=2)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"stsz") + 12
+    count = int.from_bytes(data[at : at + 4], "big")
+    data[at + 4 : at + 4 + 4 * count] = b"\x7f\xff\xff\x00" * count
+    path.write_bytes(data)
+
+
 @pytest.mark.parametrize(
     ("make", "kind"),
     [
+        (huge_image, errors.MediaTooLarge),
+        (huge_video, errors.MediaUnreadable),
+        (large_video, errors.MediaTooLarge),
+        (scrambled_index, errors.MediaTruncated),
+        (index_of_sizes_gone_mad, errors.MediaTruncated),
         (empty, errors.MediaEmpty),
         (text, errors.MediaUnreadable),
         (noise, errors.MediaUnreadable),
@@ -141,9 +190,105 @@ async def test_a_playlist_named_mp4_reaches_no_file_and_no_host(
         sound = AudioStream(index=0, codec="aac", sample_rate=44100, channels=1, language="", start_us=0)
         believed = Probe("audio", "mov", 1000, 1000, seekable=False, video=None, audio=[sound])
         with pytest.raises(errors.MediaplaneError):
-            await encode_audio(str(path), believed, out_dir=tmp_path / "audio", limits=LIMITS, on_progress=ignore)
+            await encode_sound(str(path), believed, out_dir=tmp_path, limits=LIMITS, on_progress=ignore)
         assert not list((tmp_path / "audio").glob("*.m4s"))
     assert came == []
+
+
+async def test_a_container_that_points_elsewhere_reaches_no_file_and_no_host(
+    tmp_path: Path, listener: tuple[int, list[object]]
+) -> None:
+    """An MP4 whose samples are said to lie in another file, or at a URL, is not followed there."""
+    port, came = listener
+    secret = media.make_pattern(tmp_path / "secret.mp4", seconds=1, sound=False)
+    for target in (f"file://{secret}", f"http://127.0.0.1:{port}/secret.mp4"):
+        path = tmp_path / "video.mp4"
+        media.make_pattern(path, seconds=1, sound=False)
+        path.write_bytes(_pointing_elsewhere(path.read_bytes(), target))
+        believed = await probe(str(secret), limits=LIMITS)
+        with pytest.raises(errors.MediaError):
+            await encode_chunk(
+                str(path), await probe(str(path), limits=LIMITS), Chunk(0, 0, None, None, None),
+                out_dir=tmp_path / "out", short_sides=[96], frames_per_second=10, ocr=None, limits=LIMITS,
+                on_progress=ignore,
+            )  # fmt: skip
+        assert believed.video is not None
+    assert came == []
+
+
+def _pointing_elsewhere(data: bytes, target: str) -> bytes:
+    """Replace the data reference of the only track, and overwrite the frames that the file has itself.
+
+    The index lies behind the data, so that nothing else moves. Source: ISO/IEC 14496-12, section 8.7.2.
+    """
+    reference = b"\0\0\0\x0curl \0\0\0\x01"  # flag 1: the data is in this file
+    at = data.index(reference)
+    url = b"url \0\0\0\0" + target.encode() + b"\0"
+    changed = bytearray(data[:at] + struct.pack(">I", len(url) + 4) + url + data[at + len(reference) :])
+    for name in (b"moov", b"trak", b"mdia", b"minf", b"dinf", b"dref"):
+        place = changed.index(name, changed.index(b"moov") if name != b"moov" else 0) - 4
+        (size,) = struct.unpack_from(">I", changed, place)
+        struct.pack_into(">I", changed, place, size + len(url) + 4 - len(reference))
+    frames = changed.index(b"mdat") + 4
+    changed[frames : changed.index(b"moov") - 4] = bytes(changed.index(b"moov") - 4 - frames)
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("container", ["mp4", "mkv"])
+async def test_eight_hours_of_one_frame_are_refused_at_once(tmp_path: Path, container: str) -> None:
+    """One picture that is shown for hours is not looked at ten times a second; the sentence says what to do."""
+    source = tmp_path / f"standing.{container}"
+    moments = "setpts='if(eq(N,0),0,28800/TB)'"
+    encode = ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-bf", "0", "-fps_mode", "passthrough"]
+    media.ffmpeg("-f", "lavfi", "-i", "color=s=64x48:r=1:d=2", "-vf", moments, *encode, source)
+    found = await probe(str(source), limits=LIMITS)
+    with pytest.raises(errors.MediaUnsupported, match="image") as caught:
+        await plan_chunks(str(source), found, chunk_seconds=60, limits=LIMITS)
+    assert "8:00:0" in caught.value.message
+    assert not caught.value.retryable
+
+
+async def test_a_full_disk_is_tried_again_later(tmp_path: Path) -> None:
+    """A scratch directory without room is no fault of the media: the work is tried again, and works once there is."""
+    source = media.make_pattern(tmp_path / "video.mp4", seconds=6, size="640x480")
+    found = await probe(str(source), limits=LIMITS)
+    (chunk,) = await plan_chunks(str(source), found, chunk_seconds=60, limits=LIMITS)
+    with small_disk(tmp_path / "disk", "256k") as disk:
+        for attempt in (_encode_picture, _encode_sound):
+            with pytest.raises(errors.ToolFailed, match=r"(?i)no space left") as caught:
+                await attempt(source, found, chunk, disk)
+            assert caught.value.retryable
+    for attempt in (_encode_picture, _encode_sound):
+        await attempt(source, found, chunk, tmp_path / "roomy")
+
+
+async def _encode_picture(source: Path, found: Probe, chunk: Chunk, out: Path) -> None:
+    await encode_chunk(
+        str(source), found, chunk, out_dir=out / "picture", short_sides=[480], frames_per_second=10, ocr=None,
+        limits=LIMITS, on_progress=ignore,
+    )  # fmt: skip
+
+
+async def _encode_sound(source: Path, found: Probe, _chunk: Chunk, out: Path) -> None:
+    if out.name == "disk":  # sound is small: leave it nothing
+        with suppress(OSError):
+            (out / "filler").write_bytes(bytes(1 << 20))
+    await encode_sound(str(source), found, out_dir=out, limits=LIMITS, on_progress=ignore)
+
+
+@contextmanager
+def small_disk(path: Path, size: str) -> Iterator[Path]:
+    """Give a file system of its own, of a few kilobytes; skip where this process may not mount one."""
+    path.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path)], capture_output=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip(f"no small disk can be mounted here: {mounted.stderr.decode().strip()}")
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "-l", str(path)], check=True)
 
 
 async def test_a_path_that_looks_like_a_protocol_is_a_path(tmp_path: Path) -> None:

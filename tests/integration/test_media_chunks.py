@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from mediaplane.pipeline.tools.audio import encode_audio
+from mediaplane.pipeline.tools.audio import encode_sound
 from mediaplane.pipeline.tools.child import Limits
 from mediaplane.pipeline.tools.chunk import Encoding, encode_chunk
 from mediaplane.pipeline.tools.plan import plan_chunks
@@ -102,7 +102,8 @@ async def test_chunks_hold_every_frame_once(tmp_path: Path, make: Callable[[Path
 
 async def check_sound(source: Path, found: Probe, out: Path, first: float) -> None:
     """The sound lies at the same offset: its first whole frame is played with the first frame of the picture."""
-    sound = await encode_audio(str(source), found, out_dir=out / "audio", limits=LIMITS, on_progress=ignore)
+    result = await encode_sound(str(source), found, out_dir=out, limits=LIMITS, on_progress=ignore)
+    (sound,) = result.renditions
     rows = [media.Row(f"audio/{part.file}", f"audio/{sound.init_file}", part.duration_us) for part in sound.segments]
     from mediaplane.media.playlists import media_playlist
 
@@ -201,8 +202,7 @@ async def test_sound_alone_and_gaps_in_it(tmp_path: Path) -> None:
     media.ffmpeg("-f", "lavfi", "-i", "sine=duration=5", "-af", gap, "-c:a", "aac", tmp_path / "gap.mka")
     found = await probe(str(tmp_path / "gap.mka"), limits=LIMITS)
     assert (found.kind, found.video, len(found.audio)) == ("audio", None, 1)
-    sound = await encode_audio(
-        str(tmp_path / "gap.mka"), found, out_dir=tmp_path / "audio", limits=LIMITS, on_progress=ignore
-    )
+    result = await encode_sound(str(tmp_path / "gap.mka"), found, out_dir=tmp_path, limits=LIMITS, on_progress=ignore)
+    (sound,) = result.renditions
     assert sound.codecs == "mp4a.40.2"
     assert sum(part.duration_us for part in sound.segments) == pytest.approx(5_000_000, abs=100_000)

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from mediaplane.errors import AccessDenied, MediaEmpty, ObjectNotFound, StorageError, ToolFailed
-from mediaplane.pipeline.tools.audio import encode_audio
+from mediaplane.pipeline.tools.audio import encode_sound
 from mediaplane.pipeline.tools.child import Limits
 from mediaplane.pipeline.tools.chunk import encode_chunk
 from mediaplane.pipeline.tools.cut import cut_fast
@@ -110,7 +110,7 @@ async def test_a_source_that_stays_broken_is_tried_again_later(
     found = await probe(url, limits=LIMITS)
     server.broken_from = recording.stat().st_size * 6 // 10
     with pytest.raises(ToolFailed) as caught:
-        await encode_audio(url, found, out_dir=tmp_path / "audio", limits=LIMITS, on_progress=ignore)
+        await encode_sound(url, found, out_dir=tmp_path, limits=LIMITS, on_progress=ignore)
     assert caught.value.retryable
     assert "signature" not in caught.value.message
 
@@ -154,11 +154,10 @@ async def test_a_private_authority_is_trusted_by_name_only(tmp_path: Path, recor
         url = server.address(recording)
         found = await probe(url, limits=LIMITS, ca_file=ca_file)
         await plan_chunks(url, found, chunk_seconds=6, limits=LIMITS, ca_file=ca_file)
-        sound = tmp_path / "audio"
-        await encode_audio(url, found, out_dir=sound, limits=LIMITS, on_progress=ignore, ca_file=ca_file)
+        await encode_sound(url, found, out_dir=tmp_path, limits=LIMITS, on_progress=ignore, ca_file=ca_file)
         with pytest.raises(StorageError):
             await probe(url, limits=LIMITS)
         with pytest.raises(StorageError):
             await plan_chunks(url, found, chunk_seconds=6, limits=LIMITS)
         with pytest.raises(ToolFailed):
-            await encode_audio(url, found, out_dir=sound, limits=LIMITS, on_progress=ignore)
+            await encode_sound(url, found, out_dir=tmp_path, limits=LIMITS, on_progress=ignore)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from mediaplane.catalog import assets, objects
+from mediaplane.jobs.originals import Originals
 from mediaplane.settings import load_settings
 from mediaplane.storage.memory import MemoryStore
 from mediaplane.upkeep.scanner import Scanner
@@ -24,10 +25,8 @@ def scan(pool, store):
     async def advance(_conn, _asset_id):
         pass
 
-    scanner = Scanner(
-        pool=pool, store_name="in", store=store, layout=LAYOUT, owner="local", team="local", advance=advance
-    )
-    return scanner.scan
+    originals = Originals(store_name="in", store=store, layout=LAYOUT, owner="local", team="local", advance=advance)
+    return Scanner(pool, originals).scan
 
 
 async def put(store, key, content=b"bytes"):
@@ -43,12 +42,15 @@ async def test_place_has_one_id_for_ever(pool, store, scan):
     await put(store, "chunks/2025-04-16/match-01.mp4")
     first, second = (await scan()).registered
     assert first != second
-    assert (await scan()).registered == ()
+    assert (await scan()).registered == []
     async with pool.connection() as conn:
         assert (await assets.get(conn, first)).title == MATCH
         assert (await objects.original(conn, first)).key == MATCH
         await assets.delete(conn, first, owner="local")
-    assert (await scan()).registered == (first,), "a catalog that lost it gives it its old id"
+    assert (await scan()).registered == [], "deleted here, and its bytes are about to go"
+    async with pool.connection() as conn:
+        await conn.execute("DELETE FROM outbox")
+    assert (await scan()).registered == [first], "a catalog that lost it gives it its old id"
 
 
 async def test_other_bytes_under_a_path_keep_its_asset(pool, store, scan):
@@ -60,10 +62,10 @@ async def test_other_bytes_under_a_path_keep_its_asset(pool, store, scan):
         place = {"store": "in", "asset_id": "mine"}
         await objects.intend(conn, **place, role="original", keys=[MATCH], content_type="video/mp4")
         await objects.settle(conn, **place, infos=[await put(store, MATCH)])
-    assert (await scan()).registered == ()
+    assert (await scan()).registered == []
     await put(store, MATCH, b"other bytes")
     report = await scan()
-    assert (report.registered, report.skipped) == (("mine",), ())
+    assert (report.registered, report.skipped) == (["mine"], [])
 
 
 async def test_what_is_no_recording_by_its_name_is_left_alone(store, scan):
@@ -84,9 +86,10 @@ async def test_artefacts_in_the_same_bucket_are_no_originals(store, scan, pool):
     await put(store, "clips/4a6b/9f00.mp4")
     await put(store, "hls/4a6b/360p/c0_0.m4s")
     roles = ("clip", "segment", "playlist", "frame", "log")
-    shared = replace(scan.__self__, beside=roles)
+    scanner = scan.__self__
+    shared = replace(scanner, originals=replace(scanner.originals, beside=roles))
     report = await shared.scan()
-    assert len(report.registered) == 1 and report.skipped == ()
+    assert len(report.registered) == 1 and report.skipped == []
     assert len((await scan()).registered) == 2, "in a bucket of their own those are somebody's recordings"
 
 
@@ -98,7 +101,7 @@ async def test_stores_of_one_bucket_are_known_to_be_beside_each_other(dsn, tmp_p
         settings = load_settings({**environ, **keys, "S3_BUCKET_IN": "same", "S3_BUCKET_OUT": bucket_out})
         settings = replace(settings, database_url=dsn, public_url="http://127.0.0.1:1")
         async with open_plane(settings) as plane:
-            in_bucket, in_directory = plane.scanners()
+            in_bucket, in_directory = plane.originals()
         assert set(expected) <= set(in_bucket.beside)
         assert bool(in_bucket.beside) == bool(expected)
         assert in_directory.beside == (), "their local twins are two directories"

@@ -89,8 +89,8 @@ async def test_scan_finds_originals_in_both_places(dsn, environ, mode):
             key = check_key(f"videos/original/in-{name}/master.mp4")
             await plane.stores[name].store.put(key, _body(), content_type="video/mp4")
         found = {scanner.store_name: (await scanner.scan()).registered for scanner in plane.scanners()}
-        assert found == {"s3": ("in-s3",), "local": ("in-local",)}
-        assert [(await scanner.scan()).registered for scanner in plane.scanners()] == [(), ()]
+        assert found == {"s3": ["in-s3"], "local": ["in-local"]}
+        assert [(await scanner.scan()).registered for scanner in plane.scanners()] == [[], []]
 
 
 async def test_scan_of_a_layout_without_ids_makes_them_from_the_keys(dsn, environ, tmp_path):

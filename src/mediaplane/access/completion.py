@@ -12,9 +12,10 @@ from datetime import timedelta
 
 import structlog
 
+from mediaplane.access.submitting import limits_of
 from mediaplane.access.twins import find_twin
 from mediaplane.access.verification import SaidPart, Verified, check_type, verify
-from mediaplane.catalog import assets, direct_uploads, objects
+from mediaplane.catalog import assets, direct_uploads, objects, replays
 from mediaplane.catalog.direct_uploads import FORM, PARTS, PUT, DirectUpload
 from mediaplane.errors import (
     AssetNotFound,
@@ -60,6 +61,11 @@ class Completion:
     types: tuple[str, ...]
     url_lifetime: timedelta
 
+    @property
+    def urls_live(self) -> timedelta:
+        """After this a URL that was given out now cannot write any more."""
+        return self.url_lifetime + _SLACK
+
     async def complete(self, upload: DirectUpload, said: Sequence[SaidPart] | None = None) -> DirectUpload:
         """Return the upload, completed; its asset is processed, or is that which had the same bytes before.
 
@@ -79,17 +85,25 @@ class Completion:
             raise _as_told_before(upload)
         try:
             async with self._held(upload):
-                found = await verify(
-                    upload, self.stores[upload.store], said, largest_bytes=self.largest_bytes, types=self.types
-                )
+                types, most_bytes = await self._limits_of(upload)
+                found = await verify(upload, self.stores[upload.store], said, largest_bytes=most_bytes, types=types)
                 found, twin = await find_twin(self.connect, self.stores, upload, found)
-            return await self._register(upload, found, twin)
-        except _REFUSING as error:
-            await self._refuse(upload, error)
+            return await self._register(upload, found, twin)  # which ends the claim, too
+        except BaseException as error:
+            try:
+                if isinstance(error, _REFUSING):
+                    await self._refuse(upload, error)
+            finally:
+                async with self.connect() as conn:
+                    await direct_uploads.release(conn, upload.upload_id)
             raise
-        finally:
-            async with self.connect() as conn:
-                await direct_uploads.release(conn, upload.upload_id)
+
+    async def _limits_of(self, upload: DirectUpload) -> tuple[tuple[str, ...], int]:
+        most_bytes = upload.most_bytes(self.largest_bytes)
+        if upload.submission_id is None:
+            return self.types, most_bytes
+        async with self.connect() as conn:
+            return await limits_of(conn, upload, types=self.types, largest_bytes=most_bytes)
 
     async def complete_forgotten(self) -> None:
         """Complete what arrived in one request and nobody spoke of: the tab was closed, or the client never says."""
@@ -198,11 +212,12 @@ class Completion:
                 reused=same is not None,
                 size_bytes=found.info.size_bytes,
                 digest=arrival.fingerprint,
-                recheck_in=None if same or not _is_replaceable(upload) else self.url_lifetime + _SLACK,
+                recheck_in=None if same or not _is_replaceable(upload) else self.urls_live,
             )
             if same is None:
                 await register(conn, arrival, self.advance)
             else:
+                await replays.note_same_bytes(conn, same)
                 await assets.delete(conn, upload.asset_id, owner=upload.owner)  # bytes are not kept twice
         return completed
 

@@ -13,10 +13,12 @@ import structlog
 from mediaplane.access.completion import Completion
 from mediaplane.access.principals import Principal
 from mediaplane.access.rules import Action, viewer
+from mediaplane.access.submitting import admit
 from mediaplane.access.verification import SaidPart
 from mediaplane.access.wishes import Wish, key_fields
 from mediaplane.catalog import assets, direct_uploads, objects
 from mediaplane.catalog.direct_uploads import FORM, PARTS, PUT, DirectUpload
+from mediaplane.catalog.quotas import Quotas
 from mediaplane.errors import (
     MediaplaneError,
     ObjectNotFound,
@@ -55,6 +57,7 @@ class Known:
     """The owner has these bytes already: nothing is to be sent."""
 
     asset_id: str
+    submission_id: str | None = None  # as what it was sent in, where it is for a task
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,8 @@ class DirectUploads:
     completion: Completion
     placement: Placement
     layout: Layout
+    quotas: Quotas = Quotas()
+    needs_task: bool = False  # of contributors
 
     async def begin(self, principal: Principal, wish: Wish) -> DirectUpload | Known:
         """Open a session and return it, or which asset has these bytes already (known by the SHA-256 that was given).
@@ -88,6 +93,8 @@ class DirectUploads:
         Raises:
             NotPermitted: the role may not upload.
             UploadTooLarge, UploadTypeRefused: the wish is beyond the limits.
+            QuotaExceeded: it does not fit into what the owner may use.
+            TaskError, NotFound, SubmissionError: it is for a task that does not take it, see `submitting.admit`.
             UploadError: the store does not take it this way.
             StorageError, AccessDenied: the store failed; nothing is left behind.
         """
@@ -96,9 +103,16 @@ class DirectUploads:
         opened = self.completion.stores[self.placement.store_for(asset_id, "original")]
         async with self.completion.connect() as conn, conn.transaction():
             self._admit(wish, opened)
+            target = await admit(conn, principal, wish, needs_task=self.needs_task)
             if wish.digest and (same := await _find_known(conn, principal, wish.digest)):
-                return Known(same)
-            upload = await self._write_intent(conn, principal, wish, asset_id=asset_id, opened=opened)
+                return Known(same, await target.submit_known(conn, same) if target else None)
+            async with self.quotas.within(conn, principal.owner, principal.team) as room:
+                most_bytes = room.reservation(wish.size_bytes, most_bytes=self._largest_bytes(wish.way))
+                upload = await self._write_intent(
+                    conn, principal, wish, asset_id=asset_id, opened=opened, reserved_bytes=most_bytes
+                )
+            if target:
+                upload = await target.attach(conn, upload)
         return await self._begin_parts(upload, opened) if upload.way == PARTS else upload
 
     async def get(self, principal: Principal, upload_id: str) -> DirectUpload:
@@ -163,7 +177,7 @@ class DirectUploads:
             UploadClosed: it has ended.
         """
         _require_open(upload)
-        largest_bytes = upload.size_bytes or min(self.completion.largest_bytes, MAX_PUT_BYTES)
+        largest_bytes = upload.size_bytes or upload.most_bytes(self._largest_bytes(FORM))
         return self._opened(upload).intake.sign_form(
             upload.object_key, largest_bytes=largest_bytes, content_type=upload.content_type
         )
@@ -198,7 +212,7 @@ class DirectUploads:
         """
         if upload.part_bytes is None and number % _WATCH_EVERY == 0:
             size_bytes = (await self.ask(upload)).size_bytes
-            largest_bytes = upload.size_bytes or self.completion.largest_bytes
+            largest_bytes = upload.size_bytes or upload.most_bytes(self.completion.largest_bytes)
             if size_bytes > largest_bytes:
                 raise UploadTooLarge(f"{size_bytes} bytes came, at most {largest_bytes} are taken")
 
@@ -235,9 +249,7 @@ class DirectUploads:
         """
         if wish.way == FORM and not opened.intake.takes_forms:
             raise UploadError("this store takes no forms: upload in parts (in Uppy: shouldUseMultipart: true)")
-        largest_bytes = self.completion.largest_bytes
-        if wish.way == PUT:
-            largest_bytes = min(largest_bytes, MAX_PUT_BYTES)
+        largest_bytes = self._largest_bytes(wish.way)
         if wish.size_bytes is not None and wish.size_bytes > largest_bytes:
             raise UploadTooLarge(f"a file of {wish.size_bytes} bytes is too large: at most {largest_bytes} are taken")
         if not is_allowed(wish.content_type, self.completion.types):
@@ -245,7 +257,14 @@ class DirectUploads:
             raise UploadTypeRefused(f"files of type {wish.content_type} are not taken; those of {taken} are")
 
     async def _write_intent(
-        self, conn: Connection, principal: Principal, wish: Wish, *, asset_id: str, opened: OpenStore
+        self,
+        conn: Connection,
+        principal: Principal,
+        wish: Wish,
+        *,
+        asset_id: str,
+        opened: OpenStore,
+        reserved_bytes: int,
     ) -> DirectUpload:
         key = self.layout.key("original", **key_fields(principal, wish, asset_id))
         place = {"asset_id": asset_id, "store": opened.name}
@@ -272,7 +291,13 @@ class DirectUploads:
             content_type=wish.content_type,
             part_bytes=plan_part_bytes(wish.size_bytes) if planned and wish.size_bytes else None,
             write_once=opened.intake.writes_once,
+            reserved_bytes=reserved_bytes,
+            urls_live=self.completion.urls_live,
         )
+
+    def _largest_bytes(self, way: str) -> int:
+        """Return the size of the largest file that goes in this way, whoever sends it."""
+        return self.completion.largest_bytes if way == PARTS else min(self.completion.largest_bytes, MAX_PUT_BYTES)
 
     async def _begin_parts(self, upload: DirectUpload, opened: OpenStore) -> DirectUpload:
         """Begin the store's own session; a store that fails leaves nothing behind."""

@@ -4,30 +4,44 @@ A player asks for playlists again and again and cannot send headers, so the perm
 """
 
 import hmac
+import re
 import time
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from urllib.parse import parse_qs, urlsplit
 
 from mediaplane.media.keys import ObjectKey
-from mediaplane.storage.signing import Clock, LinkSigner
+from mediaplane.storage.cdn import PERMISSION
+from mediaplane.storage.links import LinkSigner
+from mediaplane.storage.signing import Clock
 
 _PURPOSE = b"mediaplane playback token 1"
+# What else stands in our URLs is percent-encoded, so each of these is found as a parameter or part of a path only.
+_BEGIN = re.compile(r"[?&]X-Amz-Date=(\d{8}T\d{6}Z)", re.ASCII)
+_SECONDS = re.compile(r"[?&]X-Amz-Expires=(\d+)", re.ASCII)
+_END = re.compile(r"[?&](?:expires|token)=(?P<expires>\d+)(?=[.&#]|$)", re.ASCII)
+_CDN_PERMISSION = re.compile(rf"/{PERMISSION.pattern}/", re.ASCII)
 
 
 def ends_at(url: str) -> datetime | None:
-    """Return when a signed URL or a playback URL ends, None where it does not say.
+    """Return when a signed URL, a CDN's link or a playback URL ends, None where it does not say.
 
     Source: Amazon S3 API Reference, "Authenticating Requests: Using Query Parameters".
     """
-    query = parse_qs(urlsplit(url).query)
     try:
-        if "X-Amz-Date" in query:
-            begins = datetime.strptime(query["X-Amz-Date"][0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-            return begins + timedelta(seconds=int(query["X-Amz-Expires"][0]))
-        seconds = query["expires"][0] if "expires" in query else query["token"][0].partition(".")[0]
-        return datetime.fromtimestamp(int(seconds), UTC)
-    except (KeyError, ValueError, OverflowError):
+        if begins := _BEGIN.search(url):
+            seconds = _SECONDS.search(url)
+            return _end_of(begins[1], int(seconds[1])) if seconds else None
+        found = _END.search(url) or _CDN_PERMISSION.search(url)
+        return datetime.fromtimestamp(int(found["expires"]), UTC) if found else None
+    except (ValueError, OverflowError):
         return None
+
+
+@lru_cache(maxsize=64)
+def _end_of(begins: str, seconds: int) -> datetime:
+    """Return the end of a SigV4 URL; all of one window have the same, and reading a time costs as much as signing."""
+    return datetime.strptime(begins, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC) + timedelta(seconds=seconds)
 
 
 class PlaybackTokens:

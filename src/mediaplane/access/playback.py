@@ -6,13 +6,14 @@ Segments are fetched straight from the store: only playlists pass through the ga
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from mediaplane.catalog import playback
+from mediaplane.catalog import playback, progress, sprites
 from mediaplane.catalog.assets import Asset
 from mediaplane.catalog.playback import HlsSegment
 from mediaplane.errors import AssetNotReady
-from mediaplane.media import playlists
+from mediaplane.media import playlists, previews
 from mediaplane.media.keys import ObjectKey
 from mediaplane.postgres import Connection
+from mediaplane.storage.cdn import CdnSigner, shared_directory
 from mediaplane.storage.store import Signer
 
 MASTER = "index"  # the name of the master playlist, which no rendition may have
@@ -38,6 +39,16 @@ def frame_url(public_url: str, asset_id: str, token: str, timestamp_ms: int | No
     return f"{public_url}/v1/assets/{asset_id}/frames/{timestamp_ms}.jpg?token={token}"
 
 
+def preview_url(public_url: str, asset_id: str, token: str) -> str:
+    """Return the URL of the scrubbing preview's WebVTT track."""
+    return f"{public_url}/v1/assets/{asset_id}/thumbnails.vtt?token={token}"
+
+
+def picture_url(public_url: str, asset_id: str, token: str, picture: str) -> str:
+    """Return the URL of the asset's `poster.jpg`, `waveform.png` or `peaks.json`."""
+    return f"{public_url}/v1/assets/{asset_id}/pictures/{picture}?token={token}"
+
+
 async def master_playlist(conn: Connection, asset: Asset, *, token: str, start_s: float | None = None) -> str:
     """Return the master playlist; its URLs are relative and carry the token and the start on.
 
@@ -49,7 +60,7 @@ async def master_playlist(conn: Connection, asset: Asset, *, token: str, start_s
     """
     found = await playback.renditions(conn, asset.asset_id)
     if not found:
-        raise _not_ready(asset)
+        raise await _not_ready(conn, asset)
     query = f"token={token}" if start_s is None else f"token={token}&start={_seconds(start_s)}"
     return playlists.master_playlist(found, lambda name: f"{name}.m3u8?{query}")
 
@@ -68,16 +79,42 @@ async def media_playlist(
     ready = asset.status == "ready"
     playable = found if ready else _without_holes(found)
     if not playable:
-        raise _not_ready(asset)
-    urls = _signed_urls(playable, signers)
+        raise await _not_ready(conn, asset)
+    urls = _signed_urls(asset.asset_id, playable, signers)
     text = playlists.media_playlist(playable, lambda key: urls[key])
     return _starting_at(text if ready else _still_growing(text), start_s)
 
 
-def _signed_urls(segments: Sequence[HlsSegment], signers: Mapping[str, Signer]) -> dict[str, str]:
-    """Sign each key once: an init section stands before every segment of its chunk."""
+def _signed_urls(asset_id: str, segments: Sequence[HlsSegment], signers: Mapping[str, Signer]) -> dict[str, str]:
+    """Sign each key once: an init section stands before every segment of its chunk.
+
+    Behind a CDN that checks links, one permission is for all that lies in the asset's directory.
+    """
     stores = {key: segment.store for segment in segments for key in (segment.init_key, segment.key)}
-    return {key: signers[store].sign_get(ObjectKey(key)) for key, store in stores.items()}
+    urls: dict[str, str] = {}
+    for store in dict.fromkeys(stores.values()):
+        signer, keys = signers[store], [ObjectKey(key) for key, place in stores.items() if place == store]
+        directory = shared_directory(keys, of=asset_id) if isinstance(signer, CdnSigner) else ""
+        if isinstance(signer, CdnSigner) and directory:
+            urls |= signer.sign_below(directory, keys)
+        else:
+            urls |= {key: signer.sign_get(key) for key in keys}
+    return urls
+
+
+async def preview_track(conn: Connection, asset: Asset, *, signers: Mapping[str, Signer]) -> str:
+    """Return the WebVTT track of the scrubbing preview with signed URLs, of the chunks that are done.
+
+    Raises:
+        AssetNotReady: there are no small pictures: not yet, or never, as of sound alone.
+    """
+    sheets = await sprites.of_asset(conn, asset.asset_id)
+    if not sheets:
+        raise await _not_ready(conn, asset)
+    last = sheets[-1]
+    end_ms = last.first_ms + last.tiles * last.tile_ms
+    end_ms = min(end_ms, asset.duration_ms) if asset.duration_ms else end_ms
+    return previews.preview_track(sheets, end_ms, lambda sheet: signers[sheet.store].sign_get(ObjectKey(sheet.key)))
 
 
 def _without_holes(segments: Sequence[HlsSegment]) -> Sequence[HlsSegment]:
@@ -108,9 +145,7 @@ def _seconds(seconds: float) -> str:
     return f"{seconds:.3f}".rstrip("0").rstrip(".")
 
 
-def _not_ready(asset: Asset) -> AssetNotReady:
-    if asset.status == "failed":
-        return AssetNotReady(f"{asset.asset_id} cannot be played: {asset.error_message}", retryable=False)
+async def _not_ready(conn: Connection, asset: Asset) -> AssetNotReady:
     if asset.status == "ready":
         return AssetNotReady(f"{asset.asset_id} has nothing to play under this name", retryable=False)
-    return AssetNotReady(f"{asset.asset_id} cannot be played yet: it is {asset.status}")
+    return await progress.not_ready(conn, asset, "played")

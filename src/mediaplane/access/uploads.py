@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from mediaplane.catalog import assets, objects, uploads
+from mediaplane.catalog import assets, objects, replays, uploads
 from mediaplane.catalog.assets import Asset
+from mediaplane.catalog.quotas import Quotas
 from mediaplane.catalog.uploads import Upload
 from mediaplane.errors import StorageError
 from mediaplane.jobs.arrivals import Advance, Arrival, register
@@ -51,12 +52,14 @@ class Uploader:
     owner: str
     team: str
     advance: Advance
+    quotas: Quotas = Quotas()
 
     async def ingest(self, path: Path, *, title: str, on_progress: Progress = lambda _done, _all: None) -> Ingested:
         """Put the file into the store and plan its processing, unless the owner has these bytes already.
 
         Raises:
             OSError: the file cannot be read.
+            QuotaExceeded: it does not fit into what the owner may use.
             StorageError: the store failed; nothing is left behind.
         """
         size_bytes = path.stat().st_size
@@ -78,11 +81,14 @@ class Uploader:
                 # In this order: an upload that is completed in between is then seen as an asset.
                 other = await uploads.find_open(conn, self.owner, digest)
                 if same := await assets.find_same_bytes(conn, self.owner, digest):
+                    await replays.note_same_bytes(conn, same.asset_id)
                     return same
                 if other is None or datetime.now(UTC) - other.seen_at > TAKE_OVER_AFTER:
                     if other:
                         await assets.delete(conn, other.asset_id, owner=self.owner)
-                    return await self._begin(conn, path, title, digest, size_bytes)
+                    async with self.quotas.within(conn, self.owner, self.team) as room:
+                        room.reservation(size_bytes, most_bytes=size_bytes)
+                        return await self._begin(conn, path, title, digest, size_bytes)
             await asyncio.sleep(WAIT_SECONDS)  # another process is sending these bytes just now
 
     async def _begin(self, conn: Connection, path: Path, title: str, digest: str, size_bytes: int) -> Upload:

@@ -30,6 +30,8 @@ class Wish:
     title: str = ""
     checksums: Checksums = Checksums()
     plans_parts: bool = True  # False: the client cuts the file as it likes
+    task: str = ""  # what it is for, and which submission it goes on with, where it does
+    submission: str = ""
 
     @property
     def digest(self) -> str | None:

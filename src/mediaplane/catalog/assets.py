@@ -43,6 +43,14 @@ async def add(
     return await _one(conn, "insert", values)
 
 
+async def add_if_new(
+    conn: Connection, *, asset_id: str, owner: str, team: str, title: str, status: str, digest: str | None
+) -> bool:
+    """Add an asset; return False where one has the id already, whoever added it a moment ago."""
+    values = {"asset_id": asset_id, "owner": owner, "team": team, "title": title, "status": status, "digest": digest}
+    return (await conn.execute(SQL["insert_new"], values)).rowcount == 1
+
+
 async def get(conn: Connection, asset_id: str, owner: str | None = None, team: str | None = None) -> Asset:
     """Return the asset.
 
@@ -118,6 +126,11 @@ async def describe(
     """Write what the probe found."""
     values = {"kind": kind, "duration_ms": duration_ms, "width": width, "height": height, "probe": Jsonb(dict(probe))}
     await conn.execute(SQL["describe"], {"asset_id": asset_id, **values})
+
+
+async def note_length(conn: Connection, asset_id: str, duration_ms: int) -> None:
+    """Write how long the asset is, where its header cannot be trusted."""
+    await conn.execute(SQL["note_length"], {"asset_id": asset_id, "duration_ms": duration_ms})
 
 
 async def mark_ready(conn: Connection, asset_id: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from psycopg.rows import class_row
 
 from mediaplane.errors import AssetNotFound, ClipNotFound
+from mediaplane.media.clip_names import PLAIN_STYLE
 from mediaplane.postgres import Connection, load_queries
 
 SQL = load_queries("clips")
@@ -31,10 +32,26 @@ class Clip:
     key: str | None
     created_at: datetime
     expires_at: datetime | None
+    highlight: int = 0  # its number in highlights.json, from 1; 0: cut by hand
+    version: int = 1  # counts the clips of one highlight
+    title: str = ""
+    style: str = PLAIN_STYLE
+    thumb_store: str | None = None
+    thumb_key: str | None = None
 
 
 async def request(
-    conn: Connection, *, clip_id: str, asset_id: str, mode: str, t_start_ms: int, t_end_ms: int, expiry: timedelta
+    conn: Connection,
+    *,
+    clip_id: str,
+    asset_id: str,
+    mode: str,
+    t_start_ms: int,
+    t_end_ms: int,
+    expiry: timedelta,
+    highlight: int = 0,
+    title: str = "",
+    style: str = PLAIN_STYLE,
 ) -> Clip:
     """Return the clip of this cut, a new row with `clip_id` if it was never asked for.
 
@@ -43,8 +60,9 @@ async def request(
     Raises:
         AssetNotFound: the asset was deleted.
     """
-    values = {"clip_id": clip_id, "asset_id": asset_id, "mode": mode, "t_start_ms": t_start_ms, "t_end_ms": t_end_ms}
-    found = await _all(conn, "request", {**values, "expiry": expiry})
+    cut = {"clip_id": clip_id, "asset_id": asset_id, "mode": mode, "t_start_ms": t_start_ms, "t_end_ms": t_end_ms}
+    named = {"highlight": highlight, "title": title, "style": style}
+    found = await _all(conn, "request", {**cut, **named, "expiry": expiry})
     if not found:
         raise AssetNotFound(asset_id)
     return found[0]
@@ -73,9 +91,29 @@ async def of_asset(conn: Connection, asset_id: str) -> list[Clip]:
     return await _all(conn, "of_asset", {"asset_id": asset_id})
 
 
-async def mark_ready(conn: Connection, clip_id: str, *, store: str, key: str) -> None:
-    """Note where the clip's bytes are."""
-    await conn.execute(SQL["mark_ready"], {"clip_id": clip_id, "store": store, "key": key})
+async def delete(conn: Connection, clip_id: str, *, owner: str | None = None, team: str | None = None) -> None:
+    """Remove the clip; its bytes follow through the outbox.
+
+    Raises:
+        ClipNotFound: there is none, or it is not the owner's, or the team's.
+    """
+    values = {"clip_id": clip_id, "owner": owner, "team": team}
+    if not (await conn.execute(SQL["delete"], values)).rowcount:
+        raise ClipNotFound(clip_id)
+
+
+async def mark_ready(
+    conn: Connection,
+    clip_id: str,
+    *,
+    store: str,
+    key: str,
+    thumb_store: str | None = None,
+    thumb_key: str | None = None,
+) -> None:
+    """Note where the clip's bytes are, and its thumbnail where it has one."""
+    thumb = {"thumb_store": thumb_store, "thumb_key": thumb_key}
+    await conn.execute(SQL["mark_ready"], {"clip_id": clip_id, "store": store, "key": key, **thumb})
 
 
 async def mark_failed(conn: Connection, clip_id: str, *, code: str, message: str) -> None:

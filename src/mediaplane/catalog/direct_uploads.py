@@ -50,6 +50,9 @@ class DirectUpload:
     busy_until: datetime | None
     checked_at: datetime | None
     recheck_at: datetime | None
+    reserved_bytes: int = 0  # counted as used until its bytes count themselves
+    urls_live: timedelta = timedelta(hours=1)  # the URLs that its client was given end within it
+    submission_id: str | None = None  # what it is sent in as, where it is for a task
 
     @property
     def object_key(self) -> ObjectKey:
@@ -68,6 +71,10 @@ class DirectUpload:
         if self.part_bytes is None or self.size_bytes is None:
             return None
         return min(self.part_bytes, self.size_bytes - (number - 1) * self.part_bytes)
+
+    def most_bytes(self, largest_bytes: int) -> int:
+        """Return how many bytes may come: what is reserved, where that is less than what is taken of anybody."""
+        return min(largest_bytes, self.reserved_bytes or largest_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +102,14 @@ async def open_for(
     content_type: str,
     part_bytes: int | None,
     write_once: bool,
+    reserved_bytes: int,
+    urls_live: timedelta,
 ) -> DirectUpload:
     """Begin an upload for the asset, whose owner and team it gets."""
     values = {"upload_id": new_id(), "asset_id": asset_id, "store": store, "key": key, "way": way, "name": name}
     said = {"size_bytes": size_bytes, "digest": digest, "md5": md5, "content_type": content_type}
-    return (await _all(conn, "open", {**values, **said, "part_bytes": part_bytes, "write_once": write_once}))[0]
+    bounds = {"part_bytes": part_bytes, "write_once": write_once, "reserved_bytes": reserved_bytes}
+    return (await _all(conn, "open", {**values, **said, **bounds, "urls_live": urls_live}))[0]
 
 
 async def note_begun(conn: Connection, upload_id: str, store_ref: str) -> DirectUpload:

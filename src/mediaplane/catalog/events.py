@@ -24,6 +24,9 @@ EVENT_TYPES: Sequence[str] = (
     "asset.created", "asset.uploading", "asset.processing", "asset.ready", "asset.failed", "asset.deleted",
     "upload.open", "upload.completed", "upload.aborted", "upload.refused",
     "clip.processing", "clip.ready", "clip.failed",
+    "submission.open", "submission.uploaded", "submission.processing", "submission.in_review", "submission.approved",
+    "submission.rejected", "submission.needs_changes", "task.approved",
+    "quota.near", "quota.reached",
     "stage.queued", "stage.running", "stage.progress", "stage.done", "stage.failed", "stage.cancelled",
 )  # fmt: skip
 

@@ -93,9 +93,14 @@ async def prune_lexicon(conn: Connection) -> int:
         owners = await (await cursor.execute(SQL["owners"])).fetchall()
         dropped = 0
         for owner in owners:
-            await cursor.execute(SQL["recount"], {"owner": owner})
-            dropped += (await cursor.execute(SQL["drop_unseen"], {"owner": owner})).rowcount
+            dropped += await recount_owner(conn, owner)
         return dropped
+
+
+async def recount_owner(conn: Connection, owner: str) -> int:
+    """Count an owner's words anew, drop those no segment has any more, and return how many went."""
+    await conn.execute(SQL["recount"], {"owner": owner})
+    return (await conn.execute(SQL["drop_unseen"], {"owner": owner})).rowcount
 
 
 async def _owners(conn: Connection, owner: str | None, team: str | None) -> list[str]:

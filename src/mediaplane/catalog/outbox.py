@@ -37,6 +37,12 @@ async def put_unowned(conn: Connection, store: str, infos: Sequence[ObjectInfo])
     return (await conn.execute(SQL["put_unowned"], values)).rowcount
 
 
+async def left_at(conn: Connection, store: str, key: str) -> datetime | None:
+    """Return since when the bytes at the key are to be removed; None where they are not."""
+    row = await (await conn.execute(SQL["left_at"], {"store": store, "key": key})).fetchone()
+    return None if row is None else row[0]
+
+
 async def mark_done(conn: Connection, store: str, keys: Sequence[str]) -> None:
     """Note that the bytes of these keys are gone."""
     await conn.execute(SQL["done"], {"store": store, "keys": list(keys)})

@@ -22,6 +22,8 @@ class Rendition:
     frame_rate: float | None
     bandwidth: int  # bits per second, peak
     codecs: str  # RFC 6381
+    language: str = ""  # of a sound track, as the file says it
+    title: str = ""
 
 
 class HlsSegment(NamedTuple):
@@ -47,6 +49,8 @@ async def put_rendition(conn: Connection, asset_id: str, rendition: Rendition) -
         "frame_rate": rendition.frame_rate,
         "bandwidth": rendition.bandwidth,
         "codecs": rendition.codecs,
+        "language": rendition.language,
+        "title": rendition.title,
     }
     await conn.execute(SQL["put_rendition"], {"asset_id": asset_id, **values})
 

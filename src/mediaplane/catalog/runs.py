@@ -141,6 +141,12 @@ async def mark_done(conn: Connection, run: StageRun, outputs: Mapping[str, Any])
     return await _run(conn, "mark_done", {**place, "outputs": Jsonb(dict(outputs))})
 
 
+async def insert_done(conn: Connection, guest: StageRun, outputs: Mapping[str, Any], *, host_id: str) -> None:
+    """Note a run as done whose work was done within the run `host_id`, by the same worker."""
+    values = {"run_id": guest.run_id, "stage": guest.stage, "inputs_digest": guest.inputs_digest, "host": host_id}
+    await conn.execute(SQL["insert_done"], {**values, "params": Jsonb(guest.params), "outputs": Jsonb(dict(outputs))})
+
+
 async def mark_failed(conn: Connection, run: StageRun, *, code: str, message: str) -> StageRun | None:
     """Lock the asset, then mark the run failed for good; None if `run.token` no longer holds it."""
     place = {"asset_id": run.asset_id, "run_id": run.run_id, "token": run.token}

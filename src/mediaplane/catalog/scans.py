@@ -13,8 +13,10 @@ async def begin(conn: Connection, store: str, prefix: str) -> str:
 
 
 async def advance(conn: Connection, store: str, prefix: str, *, last_key: str, seen: int) -> None:
-    """Note that `seen` more keys up to `last_key` were looked at."""
-    await conn.execute(SQL["advance"], {"store": store, "prefix": prefix, "last_key": last_key, "seen": seen})
+    """Note that `seen` more keys up to `last_key` were looked at; a crash of the database may forget it."""
+    async with conn.transaction():
+        await conn.execute("SET LOCAL synchronous_commit = off")  # a scan does not wait for the disk
+        await conn.execute(SQL["advance"], {"store": store, "prefix": prefix, "last_key": last_key, "seen": seen})
 
 
 async def finish(conn: Connection, store: str, prefix: str) -> None:

@@ -12,6 +12,7 @@ from mediaplane.catalog.clips import Clip
 from mediaplane.cli.output import console, notes, print_json, size, span
 from mediaplane.cli.session import open_url, with_plane
 from mediaplane.errors import MediaplaneError
+from mediaplane.media.clip_names import PLAIN_STYLE
 from mediaplane.media.keys import ObjectKey
 from mediaplane.media.timecodes import parse_timecode
 from mediaplane.settings import Settings, load_settings
@@ -25,12 +26,14 @@ def clip(
     start: str = typer.Argument(help="First moment, e.g. 1:23.5", metavar="START"),
     end: str = typer.Argument(help="Last moment", metavar="END"),
     exact: bool = typer.Option(False, "--exact", help="Re-encode to the exact frame instead of copying the stream"),
+    title: str = typer.Option("", "--title", help="What it is called; part of its key where the layout has titles"),
+    style: str = typer.Option(PLAIN_STYLE, "--style", help="How it is cut, e.g. vertical (CLIP_STYLES)"),
     padding_ms: int = typer.Option(-1, "--padding-ms", help="Added on both sides; the profile's where not given"),
     output: str = typer.Option("", "--output", "-o", help="Also write the clip to this file"),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document and nothing else"),
 ) -> None:
     """Cut a piece out of an asset; the same piece asked for twice is made once."""
-    from mediaplane.pipeline.clips import request_clip  # with it comes PgQueuer, which is slow to import
+    from mediaplane.pipeline.clips import Named, request_clip  # with it comes PgQueuer, which is slow to import
 
     start_ms, end_ms = parse_timecode(start), parse_timecode(end)
 
@@ -45,6 +48,7 @@ def clip(
                 end_ms=end_ms,
                 mode="exact" if exact else "fast",
                 padding_ms=padding,
+                named=Named(title, style),
                 owner=plane.settings.owner,
             )
         made = await _wait(plane, asked)
@@ -56,6 +60,8 @@ def clip(
             "t_start_ms": made.t_start_ms,
             "t_end_ms": made.t_end_ms,
             "mode": made.mode,
+            "style": made.style,
+            "title": made.title,
             "expires_at": made.expires_at,
             "url": link,
         }

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
 
 import imageio_ffmpeg
 
@@ -28,6 +29,7 @@ from mediaplane.wiring import open_configured_stores, read_signing_key
 DISK_MIN_BYTES = 2_000_000_000  # a chunk's renditions and frames, several times over
 # Source: Amazon S3, "RequestTimeTooSkewed": more than 15 minutes are refused. Well before that URLs live too short.
 SKEW_MAX_SECONDS = 60.0
+NOTICES_PATH = "/v1/events/s3"
 PROBE_BYTES = b"0123456789abcdef"
 
 
@@ -53,6 +55,7 @@ async def examine(settings: Settings) -> list[Finding]:
         checks.append((f"store {name}", lambda o=opened, p=problem: _check_store(settings, o, p)))  # type: ignore[misc]
     checks += [
         ("bucket", lambda: _check_buckets(settings)),
+        ("notices", lambda: _check_notices(settings)),
         ("gateway", lambda: _check_gateway(settings)),
         ("ffmpeg", _check_ffmpeg),
         ("ocr", lambda: _check_ocr(settings)),
@@ -138,6 +141,30 @@ async def _check_buckets(settings: Settings) -> str:
     if drifted:
         raise ServiceFailed(f"{'; '.join(drifted)}: see `mediaplane bucket plan`, mend with `mediaplane bucket apply`")
     return "; ".join(remarks) or f"{', '.join(target.endpoint.bucket for target in targets)} as the profile wants"
+
+
+async def _check_notices(settings: Settings) -> str:
+    """Compare what buckets are to tell with what is taken here; queues are not asked, as that takes from them."""
+    for target in read_targets(settings):
+        parts = urlsplit(target.rules.events)
+        _, ours, token = parts.path.partition(NOTICES_PATH)
+        if not ours:
+            continue
+        if not settings.notice_secret:
+            raise ServiceFailed(
+                f"{target.endpoint.bucket} is to tell this gateway, but MEDIAPLANE_NOTICE_SECRET is empty"
+            )
+        if settings.notice_secret not in (token.strip("/"), parts.password):
+            raise ServiceFailed(
+                f"{target.endpoint.bucket} is to tell this gateway, but [bucket] events has another secret than "
+                "MEDIAPLANE_NOTICE_SECRET: change one and `mediaplane bucket apply`"
+            )
+    ways = ["pushed"] if settings.notice_secret or settings.notice_topics else []
+    ways += [f"from {len(settings.notice_queues)} queues"] if settings.notice_queues else []
+    ways += [f"by a scan every {settings.scan_minutes} minutes"] if settings.scan_minutes else []
+    if not ways:
+        return "what is put into buckets by hand is found by `mediaplane scan` only (docs/arrivals.md)"
+    return f"what is put into buckets by hand is found {', '.join(ways)}"
 
 
 async def _check_gateway(settings: Settings) -> str:

@@ -1,6 +1,7 @@
 """`ingest` and `scan`: recordings in, from files, URLs, or a bucket they were put into by hand."""
 
 import asyncio
+import logging
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -18,7 +19,9 @@ from mediaplane.catalog import assets, runs
 from mediaplane.catalog.assets import Asset
 from mediaplane.catalog.runs import StageRun
 from mediaplane.cli.output import console, notes, print_json, progress_bars, size
+from mediaplane.cli.report import describe_ending, render_report
 from mediaplane.errors import MediaplaneError
+from mediaplane.logs import set_up_logging
 from mediaplane.servers import find_services
 from mediaplane.settings import load_settings
 from mediaplane.wiring import Plane, open_plane
@@ -30,18 +33,30 @@ FETCH_SECONDS = 60.0  # without a byte
 
 
 def ingest(
-    sources: list[str] = typer.Argument(help="Files, or http(s) URLs", metavar="PATH|URL..."),
+    sources: list[str] = typer.Argument(
+        help="Files, directories (all files in them), or http(s) URLs", metavar="PATH|URL..."
+    ),
     title: str = typer.Option("", "--title", help="Title; the file's name where none is given"),
     wait: bool = typer.Option(True, "--wait/--no-wait", help="Wait until each is ready or has failed"),
+    report: Path | None = typer.Option(
+        None, "--report", help="Write how each file ended to this file, as a table in Markdown"
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document and nothing else"),
 ) -> None:
     """Put recordings in and wait until their words can be found."""
     settings = find_services(load_settings(role="gateway"))
 
+    files = find_files(sources)
+    if not files:
+        raise typer.BadParameter(f"there is no file in {', '.join(sources)}")
+
     async def run() -> list[dict[str, Any]]:
         async with open_plane(settings) as plane:
             with progress_bars() as bars:
-                return await _ingest_all(plane, sources, title, bars, wait=wait)
+                found = await _ingest_all(plane, [source for source, _ in files], title, bars, wait=wait)
+            if report:
+                await _write_report(plane, report, [name for _, name in files], found)
+            return found
 
     outcomes = asyncio.run(run())
     if as_json:
@@ -52,8 +67,35 @@ def ingest(
         raise typer.Exit(1)
 
 
+def find_files(sources: Sequence[str]) -> list[tuple[str, str]]:
+    """Return each file or URL with the name a report gives it; of a directory all files below it but hidden ones."""
+    found: list[tuple[str, str]] = []
+    for source in sources:
+        directory = Path(source)
+        if _is_url(source) or not directory.is_dir():
+            found.append((source, _name_of(source)))
+            continue
+        inside = [path for path in directory.rglob("*") if path.is_file()]
+        names = [path.relative_to(directory) for path in inside]
+        shown = [name for name in names if not any(part.startswith(".") for part in name.parts)]
+        found += [(str(directory / name), name.as_posix()) for name in sorted(shown)]
+    return found
+
+
+async def _write_report(plane: Plane, path: Path, names: Sequence[str], outcomes: Sequence[dict[str, Any]]) -> None:
+    endings = []
+    async with plane.pool.connection() as conn:
+        for name, outcome in zip(names, outcomes, strict=True):
+            asset_id = outcome["asset_id"]
+            about = await describe_ending(conn, await assets.get(conn, asset_id)) if asset_id else {}
+            endings.append((name, {**outcome, "about": about}))
+    path.write_text(render_report(endings))
+    notes.print(f"written: {path}")
+
+
 def scan(as_json: bool = typer.Option(False, "--json", help="Print one JSON document and nothing else")) -> None:
     """Find originals that were put into the bucket by hand."""
+    set_up_logging(logging.WARNING)
     settings = find_services(load_settings(role="scanner"))
 
     async def run() -> dict[str, Any]:
@@ -73,16 +115,21 @@ def scan(as_json: bool = typer.Option(False, "--json", help="Print one JSON docu
 
 
 def _tell_scan(report: dict[str, Any]) -> None:
-    console.print(f"{report['seen']} keys looked at, {len(report['registered'])} new originals")
+    console.print(f"{report['seen']} keys looked at, {report['registered_count']} new originals")
     for asset_id in report["registered"]:
         console.print(f"  {asset_id}   follow it: mediaplane show {asset_id}")
+    if more := report["registered_count"] - len(report["registered"]):
+        console.print(f"  and {more} more: mediaplane ls")
     for key, reason in report["skipped"]:
         console.print(f"  left alone: {key}: {reason}", style="yellow")
+    if more := report["skipped_count"] - len(report["skipped"]):
+        console.print(f"  and {more} more keys left alone", style="yellow")
 
 
 async def _scan_all(plane: Plane, on_progress: Callable[[int], None]) -> dict[str, Any]:
     """Scan every store that originals may be in; one that fails does not stop the others."""
-    found: dict[str, Any] = {"seen": 0, "registered": [], "skipped": [], "failed": []}
+    found: dict[str, Any] = {"seen": 0, "registered_count": 0, "registered": [], "skipped_count": 0, "skipped": []}
+    found["failed"] = []
     for scanner in plane.scanners():
         try:
             report = await scanner.scan(on_progress)
@@ -90,6 +137,8 @@ async def _scan_all(plane: Plane, on_progress: Callable[[int], None]) -> dict[st
             found["failed"].append((scanner.store_name, error.message))
             continue
         found["seen"] += report.seen
+        found["registered_count"] += report.registered_count
+        found["skipped_count"] += report.skipped_count
         found["registered"] += report.registered
         found["skipped"] += report.skipped
     return found

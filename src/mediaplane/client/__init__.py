@@ -1,16 +1,23 @@
 """A typed client of the gateway: `from mediaplane.client import Client`."""
 
 from mediaplane.client.client import Client
+from mediaplane.client.downloads import SignedUrl, StoredObject, Wanted
 from mediaplane.client.models import (
+    Amount,
     Asset,
     AssetDetail,
     Clip,
     Delivery,
     Event,
+    Highlights,
     Hit,
     Hits,
+    Moment,
+    Plan,
+    PlanHolder,
     Segment,
     Upload,
+    Usage,
     Webhook,
 )
 from mediaplane.client.problems import (
@@ -27,9 +34,12 @@ from mediaplane.client.problems import (
     Unavailable,
     UploadFailed,
 )
+from mediaplane.client.purges import Purge
+from mediaplane.client.review import Decided, Review, ReviewLink, Submission, Task
 from mediaplane.media.webhooks import verify as verify_webhook
 
 __all__ = [
+    "Amount",
     "Asset",
     "AssetDetail",
     "Client",
@@ -37,21 +47,35 @@ __all__ = [
     "Clip",
     "Conflict",
     "ConnectionFailed",
+    "Decided",
     "Delivery",
     "Event",
     "Forbidden",
+    "Highlights",
     "Hit",
     "Hits",
     "Invalid",
+    "Moment",
     "NotFound",
+    "Plan",
+    "PlanHolder",
     "Problem",
+    "Purge",
     "QuotaReached",
+    "Review",
+    "ReviewLink",
     "Segment",
+    "SignedUrl",
+    "StoredObject",
+    "Submission",
+    "Task",
     "TooManyRequests",
     "Unauthorised",
     "Unavailable",
     "Upload",
     "UploadFailed",
+    "Usage",
+    "Wanted",
     "Webhook",
     "verify_webhook",
 ]

@@ -9,7 +9,7 @@ with Client("https://media.example.com", key="mp_…") as media:
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -19,20 +19,29 @@ from urllib.parse import quote
 import httpx
 
 from mediaplane.client import streaming
+from mediaplane.client.downloads import Downloads
 from mediaplane.client.models import (
     Asset,
     AssetDetail,
     Clip,
     Delivery,
     Event,
+    Highlights,
     Hit,
     Hits,
+    Moment,
     PartUrl,
+    Plan,
+    PlanHolder,
+    Replay,
     Segment,
     Upload,
+    Usage,
     Webhook,
 )
 from mediaplane.client.problems import ClientError, Problem, UploadFailed
+from mediaplane.client.purges import Purges
+from mediaplane.client.review import Reviews, Submissions, Tasks
 from mediaplane.client.sending import OnProgress, Sender
 from mediaplane.client.transport import Transport
 
@@ -46,6 +55,11 @@ class Client:
     def __init__(self, url: str, *, key: str | None = None, http: httpx.Client | None = None) -> None:
         """Take the gateway's URL and an API key or token; `http` brings proxies or certificates of one's own."""
         self._transport = Transport(url, key=key, http=http)
+        self.downloads = Downloads(self._transport)
+        self.tasks = Tasks(self._transport)
+        self.submissions = Submissions(self._transport)
+        self.review = Reviews(self._transport)
+        self.purges = Purges(self._transport)
 
     def __enter__(self) -> Self:
         """Use it in a `with` block, which closes it."""
@@ -71,6 +85,11 @@ class Client:
     def asset(self, asset_id: str) -> AssetDetail:
         """Return one asset with its stages and what is stored of it."""
         return AssetDetail.model_validate(self._transport.ask("GET", _path("assets", asset_id)))
+
+    def replay(self, asset_id: str, stage: str, changes: Mapping[str, str] | None = None) -> Replay:
+        """Work on an asset again with other parameters of a stage: `replay(id, "ocr", {"languages": "eng,deu"})`."""
+        body = {"stage": stage, "set": dict(changes or {})}
+        return Replay.model_validate(self._transport.ask("POST", _path("assets", asset_id, "replays"), body=body))
 
     def delete_asset(self, asset_id: str) -> None:
         """Remove an asset and its bytes."""
@@ -121,6 +140,8 @@ class Client:
         end_ms: int,
         mode: str = "fast",
         padding_ms: int | None = None,
+        title: str = "",
+        style: str = "original",
         wait_seconds: float = 0,
     ) -> Clip:
         """Ask for a cut, and wait for it at most `wait_seconds`; asked twice it is made once.
@@ -129,6 +150,7 @@ class Client:
             TimeoutError: it was waited for, and took longer.
         """
         body = {"t_start_ms": start_ms, "t_end_ms": end_ms, "mode": mode, "padding_ms": padding_ms}
+        body |= {"title": title, "style": style}
         made = Clip.model_validate(self._transport.ask("POST", _path("assets", asset_id, "clips"), body=body))
         until = time.monotonic() + wait_seconds
         while wait_seconds and made.status == "processing":
@@ -139,6 +161,44 @@ class Client:
     def get_clip(self, clip_id: str) -> Clip:
         """Return a clip, with the URL of its bytes once it is ready."""
         return Clip.model_validate(self._transport.ask("GET", _path("clips", clip_id)))
+
+    def clips(self, asset_id: str) -> list[Clip]:
+        """Return the clips of an asset by time."""
+        found = self._transport.ask("GET", _path("assets", asset_id, "clips"))["clips"]
+        return [Clip.model_validate(one) for one in found]
+
+    def delete_clip(self, clip_id: str) -> None:
+        """Remove a clip and its bytes."""
+        self._transport.ask("DELETE", _path("clips", clip_id))
+
+    # Highlights
+
+    def highlights(self, asset_id: str) -> Highlights:
+        """Return the moments of an asset that are worth a clip.
+
+        Raises:
+            Problem: it has none, or (409) is still being processed.
+        """
+        return _highlights(self._transport.send("GET", _path("assets", asset_id, "highlights")))
+
+    def write_highlights(self, asset_id: str, moments: Iterable[Moment], *, etag: str | None = None) -> Highlights:
+        """Store moments in place of the version `etag`, without it where there are none yet.
+
+        Raises:
+            Problem: 412 where somebody else wrote meanwhile.
+        """
+        body = {"moments": [moment.model_dump() for moment in moments]}
+        extra = {"if-match": etag} if etag else None
+        path = _path("assets", asset_id, "highlights")
+        return _highlights(self._transport.send("PUT", path, body=body, extra=extra, once=etag is None))
+
+    def cut_highlights(
+        self, asset_id: str, *, numbers: list[int] | None = None, style: str | None = None, mode: str = "exact"
+    ) -> list[Clip]:
+        """Have a clip made of each highlight, or of those with these numbers, from 1; asked twice it is made once."""
+        body = {"numbers": numbers, "style": style, "mode": mode}
+        answer = self._transport.ask("POST", _path("assets", asset_id, "highlights", "clips"), body=body)
+        return [Clip.model_validate(one) for one in answer["clips"]]
 
     # Uploads
 
@@ -151,24 +211,25 @@ class Client:
         resume: str | None = None,
         digest: bool = False,
         in_parts: bool | None = None,
+        task: str | None = None,
+        submission: str | None = None,
         parallel: int = 4,
         on_progress: OnProgress | None = None,
     ) -> Upload:
         """Upload a file, in parts side by side where it is large, and return the upload with its `asset_id`.
 
         `resume` goes on with an upload that broke off. With `digest` the file is hashed first: bytes that are there
-        already are not sent, and what arrives is verified. `in_parts` insists on parts or on one PUT.
+        already are not sent, and what arrives is verified. `in_parts` insists on parts or on one PUT. `task` says what
+        it is sent in for, `submission` which one needed changes.
 
         Raises:
             UploadFailed: the store takes no more; its `upload_id` is what to resume.
             Problem: the gateway refuses.
         """
         file = Path(path)
-        begun = (
-            self.get_upload(resume)
-            if resume
-            else self._begin(file, title=title, content_type=content_type, digest=digest, in_parts=in_parts)
-        )
+        wish = {"title": title, "content_type": content_type, "multipart": in_parts}
+        wish |= {"task": task, "submission": submission} if task else {}
+        begun = self.get_upload(resume) if resume else self._begin(file, wish, digest=digest)
         if begun.state == "open":
             begun = self._send(file, begun, parallel=parallel, on_progress=on_progress)
         if begun.state != "completed":
@@ -236,6 +297,35 @@ class Client:
             answer = self._transport.ask("POST", f"{path}/replay", body=body)
         return int(answer["queued"])
 
+    # Plans and usage
+
+    def usage(self, owner: str | None = None, *, team: str | None = None) -> Usage:
+        """Return one's usage and limits; operators may name another owner."""
+        return Usage.model_validate(self._transport.ask("GET", "/v1/usage", query={"owner": owner, "team": team}))
+
+    def plans(self) -> list[Plan]:
+        """Return the plans of the deployment. For operators."""
+        return [Plan.model_validate(one) for one in self._transport.ask("GET", "/v1/plans")["plans"]]
+
+    def plan_holders(self, owner: str | None = None, *, past: bool = False) -> Iterator[PlanHolder]:
+        """Yield who was given which plan, from when. For operators."""
+        query = {"owner": owner, "past": past, "limit": PAGE}
+        return (PlanHolder.model_validate(one) for one in self._pages("/v1/plans/holders", "holders", query))
+
+    def set_plan(
+        self,
+        owner: str,
+        plan: str | None,
+        *,
+        team: str = "*",
+        limits: Mapping[str, int | None] | None = None,
+        since: datetime | None = None,
+    ) -> PlanHolder:
+        """Give an owner a plan, or take it away with None; `limits` are those that differ. For operators."""
+        body = {"owner": owner, "team": team, "plan": plan, "limits": dict(limits or {})}
+        body["since"] = since.isoformat() if since else None
+        return PlanHolder.model_validate(self._transport.ask("PUT", "/v1/plans/holders", body=body))
+
     def is_ready(self) -> bool:
         """Return whether the gateway can do its work just now."""
         try:
@@ -244,14 +334,8 @@ class Client:
             return False
         return True
 
-    def _begin(self, file: Path, *, title: str, content_type: str, digest: bool, in_parts: bool | None) -> Upload:
-        body: dict[str, Any] = {
-            "name": file.name,
-            "size_bytes": file.stat().st_size,
-            "content_type": content_type,
-            "title": title,
-            "multipart": in_parts,
-        }
+    def _begin(self, file: Path, wish: Mapping[str, Any], *, digest: bool) -> Upload:
+        body: dict[str, Any] = {"name": file.name, "size_bytes": file.stat().st_size, **wish}
         if digest:
             with file.open("rb") as opened:
                 body["sha256"] = hashlib.file_digest(opened, "sha256").hexdigest()
@@ -284,6 +368,10 @@ class Client:
             place = found["next"]
             if place is None:
                 return
+
+
+def _highlights(answer: httpx.Response) -> Highlights:
+    return Highlights.model_validate({**answer.json(), "etag": answer.headers.get("etag", "")})
 
 
 def _path(*parts: str) -> str:

@@ -42,10 +42,12 @@ class StoredRole(Model):
 class StageState(Model):
     """The latest run of one stage, of one chunk where the stage has chunks."""
 
+    run_id: str = ""
     stage: str
     chunk: int | None = None
     subject: str = ""
     state: str
+    reused: bool = False  # by the latest replay, or when the same bytes came again
     progress: float
     attempt: int
     error_code: str | None = None
@@ -54,12 +56,26 @@ class StageState(Model):
     finished_at: datetime | None = None
 
 
+class Replay(Model):
+    """An asset worked on once more: the runs that are done again, and those that are used as they are."""
+
+    replay_id: str
+    asset_id: str
+    params: dict[str, str]
+    begun: list[StageState]
+    reused: list[StageState]
+
+
 class AssetDetail(Asset):
     """One asset with what is stored of it, how far its stages are, and where it plays."""
 
     objects: list[StoredRole]
     stages: list[StageState]
     playback_url: str | None = None
+    preview_url: str | None = None  # WebVTT of small pictures
+    poster_url: str | None = None
+    waveform_url: str | None = None
+    peaks_url: str | None = None
 
 
 class Segment(Model):
@@ -116,7 +132,33 @@ class Clip(Model):
     error_message: str | None = None
     created_at: datetime
     expires_at: datetime | None = None
+    highlight: int = 0
+    version: int = 1
+    title: str = ""
+    style: str = "original"
     url: str | None = None
+    thumbnail_url: str | None = None
+
+
+class Moment(Model):
+    """A time range worth a clip; the score is 0 to 1, larger is better."""
+
+    start_ms: int
+    end_ms: int
+    score: float = 0.0
+    title: str = ""
+    style: str = "original"
+    reasons: list[str] = Field(default_factory=list)
+
+
+class Highlights(Model):
+    """The moments of an asset; `etag` is their version, to be named when they are replaced."""
+
+    asset_id: str
+    duration_ms: int
+    moments: list[Moment]
+    detector: str | None = None
+    etag: str = ""
 
 
 class SignedPut(Model):
@@ -167,6 +209,7 @@ class Upload(Model):
     parts: Parts | None = None
     error_code: str | None = None
     error_message: str | None = None
+    submission_id: str | None = None
 
 
 class Event(Model):
@@ -177,6 +220,56 @@ class Event(Model):
     type: str
     asset_id: str | None = None
     data: dict[str, Any]
+
+
+class Amount(Model):
+    """How much of one resource is used; `limit` and `left` are None where nothing limits it."""
+
+    usage: float
+    limit: int | None = None
+    left: float | None = None
+    percent: float | None = None
+
+
+class Stored(Model):
+    """What an account's `stored_bytes` are made of."""
+
+    objects_bytes: int
+    outbox_bytes: int
+    reserved_bytes: int
+
+
+class Usage(Model):
+    """An account's usage by resource (`stored_bytes`, `clips`, `minutes_per_month`, `uploads_in_flight`)."""
+
+    owner: str
+    team: str
+    plan: str | None = None
+    since: datetime | None = None
+    resources: dict[str, Amount]
+    largest_bytes: int | None = None
+    stored: Stored
+    month_ends_at: datetime
+
+
+class Plan(Model):
+    """A plan of the deployment; what `limits` does not name is unlimited."""
+
+    plan: str
+    title: str = ""
+    is_default: bool = False
+    limits: dict[str, int]
+    holders: int = 0
+
+
+class PlanHolder(Model):
+    """What an owner was given; `*` is all teams, or owners, and `plan` None where it was taken away."""
+
+    owner: str
+    team: str
+    plan: str | None = None
+    since: datetime
+    limits: dict[str, int | None] = Field(default_factory=dict)
 
 
 class Webhook(Model):

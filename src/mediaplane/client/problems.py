@@ -56,7 +56,7 @@ class Invalid(Problem):
 
 
 class QuotaReached(Problem):
-    """402: over a limit of the plan."""
+    """402, and 403 where no larger plan would help: over a limit of the plan, which `document` names with numbers."""
 
 
 class TooManyRequests(Problem):
@@ -91,7 +91,7 @@ def problem_of(answer: httpx.Response) -> Problem:
         document = None
     if not isinstance(document, dict):
         document = {"code": "unknown", "detail": f"answered {answer.status_code} without saying why"}
-    kind = _BY_STATUS.get(answer.status_code, Problem)
+    kind = QuotaReached if document.get("code") == "quota_exceeded" else _BY_STATUS.get(answer.status_code, Problem)
     request_id = answer.headers.get("x-request-id", "")
     return kind(document, status=answer.status_code, retry_after=retry_after(answer), request_id=request_id)
 

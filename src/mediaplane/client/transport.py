@@ -40,7 +40,26 @@ class Transport:
     def ask(
         self, method: str, path: str, *, query: Mapping[str, Any] | None = None, body: Any = None, once: bool = False
     ) -> Any:
-        """Return the answer's document, None where there is none.
+        """Return the answer's document, None where there is none; everything else as `send` does it.
+
+        Raises:
+            Problem: the gateway refuses.
+            ConnectionFailed: it cannot be reached.
+        """
+        answer = self.send(method, path, query=query, body=body, once=once)
+        return answer.json() if answer.is_success and answer.content else None
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        body: Any = None,
+        extra: Mapping[str, str] | None = None,
+        once: bool = False,
+    ) -> httpx.Response:
+        """Return the answer, asked for again where it failed for a reason that may pass; `extra` are headers.
 
         A POST carries an `Idempotency-Key`, so that a repetition is answered as the first was; with `once` it is not
         repeated.
@@ -49,7 +68,7 @@ class Transport:
             Problem: the gateway refuses.
             ConnectionFailed: it cannot be reached.
         """
-        headers = self.headers
+        headers = {**self.headers, **(extra or {})}
         if method == "POST" and not once:
             headers["idempotency-key"] = str(uuid.uuid4())
         sent = {name: value for name, value in (query or {}).items() if value is not None}
@@ -64,7 +83,7 @@ class Transport:
                 pause(attempt)
                 continue
             if answer.is_success or (method == "DELETE" and attempt > 1 and answer.status_code == 404):
-                return answer.json() if answer.is_success and answer.content else None
+                return answer
             if answer.status_code not in PASSING or last:
                 raise problem_of(answer)
             pause(attempt, retry_after(answer))

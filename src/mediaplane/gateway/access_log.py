@@ -13,8 +13,9 @@ from mediaplane.gateway.metrics import Metrics
 from mediaplane.gateway.problems import unexpected
 
 NO_ROUTE = "none"  # one name for all paths that are nobody's: they are chosen by whoever scans for holes
-SECRET_PARTS = frozenset(("token", "signature", "link", "secret"))  # of a path, by the names routes give them
-_SECRET_PATH = re.compile(r"^(/v1/companion/)[^/]+")  # also where no route matches
+SECRET_PARTS = frozenset(("token", "signature", "link", "secret", "permission"))  # of a path, as routes name them
+# Also where no route matches.
+_SECRET_PATH = re.compile(r"^(/v1/companion/|/v1/events/s3/|/v1/review-links/|/v1/cdn/[^/]*/)[^/]+")
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 log = structlog.get_logger(__name__)

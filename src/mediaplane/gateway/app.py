@@ -1,6 +1,7 @@
 """The application: routes, problems and guards around one plane."""
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
 
 from mediaplane.gateway.access_log import AccessLog
 from mediaplane.gateway.body_limit import BodyLimit
@@ -12,15 +13,27 @@ from mediaplane.gateway.openapi import install_description, operation_id
 from mediaplane.gateway.problems import add_handlers
 from mediaplane.gateway.routes import (
     assets,
+    cdn,
     clips,
     companion,
     events,
     health,
+    highlights,
+    notices,
     objects,
     playback,
+    previews,
+    purges,
+    review,
+    review_links,
     search,
     segments,
+    submissions,
+    tasks,
+    transcripts,
     uploads,
+    urls,
+    usage,
     webhooks,
 )
 from mediaplane.postgres import GATEWAY_ROLE
@@ -56,11 +69,43 @@ def new_api() -> FastAPI:
         redoc_url=None,
         generate_unique_id_function=operation_id,
     )
-    for module in (health, assets, playback, segments, search, clips, objects, uploads, events, webhooks):
-        app.include_router(module.router)
+    # The busiest first, and each route itself instead of its router: FastAPI (0.165) goes through all before the right
+    # one, and through a router's twice, which took a third of a short request's time.
+    for module in (
+        urls,
+        uploads,
+        objects,
+        health,
+        assets,
+        playback,
+        previews,
+        segments,
+        search,
+        clips,
+        highlights,
+        purges,
+        events,
+        webhooks,
+        usage,
+        tasks,
+        submissions,
+        review,
+        review_links,
+        notices,
+        transcripts,
+        cdn,
+    ):
+        _add_routes(app, module.router)
     app.include_router(companion.tokens)
     for prefix in companion.PREFIXES:
         app.include_router(companion.router, prefix=prefix)
     add_handlers(app)
     install_description(app)
     return app
+
+
+def _add_routes(app: FastAPI, router: APIRouter) -> None:
+    for route in router.routes:
+        if isinstance(route, APIRoute):
+            route.operation_id = operation_id(route)
+        app.router.routes.append(route)

@@ -7,6 +7,10 @@ from contextlib import aclosing
 from fastapi import Response
 from starlette.types import Receive, Scope, Send
 
+from mediaplane.storage.store import Chunks
+
+PIECE_BYTES = 256 * 1024
+
 
 class BodyResponse(Response):
     """Sends what a generator yields, and closes it whatever happens.
@@ -42,3 +46,14 @@ class BodyResponse(Response):
 async def _wait_until_gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+async def in_pieces(chunks: Chunks) -> AsyncGenerator[bytes]:
+    """Pass chunks on in pieces of bounded size, so that memory stays flat whatever the store reads at once."""
+    try:
+        async for chunk in chunks:
+            for start in range(0, len(chunk), PIECE_BYTES):
+                yield chunk[start : start + PIECE_BYTES]
+    finally:
+        if isinstance(chunks, AsyncGenerator):
+            await chunks.aclose()  # now, not when the garbage is collected: it holds a file or a connection

@@ -1,6 +1,6 @@
 """What a route is given: the plane and the tokens of this application, and checked path parts."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, TypeVar
 
@@ -20,9 +20,10 @@ from mediaplane.postgres import GATEWAY_ROLE, Connection, narrowed
 from mediaplane.storage.store import Signer
 from mediaplane.wiring import Plane
 
+Place = TypeVar("Place", bound=Hashable)
 Row = TypeVar("Row")
-# Rows by id, those of an owner and a team.
-LookUp = Callable[[Connection, Sequence[str], str | None, str | None], Awaitable[Mapping[str, Row]]]
+# Rows by id, or by what else finds them, those of an owner and a team.
+LookUp = Callable[[Connection, Sequence[Place], str | None, str | None], Awaitable[Mapping[Place, Row]]]
 
 WAIT_SECONDS = 5.0  # for a free connection; a request that waits longer is better asked again
 
@@ -36,7 +37,7 @@ class Context:
         self.audit = AuditLog(self.connection)
         self.recogniser = _recogniser(self) if plane.settings.auth else None
         self._role = role
-        self._finders: dict[tuple[Any, Viewer], Together[str, Any]] = {}
+        self._finders: dict[tuple[Any, Viewer], Together[Any, Any]] = {}
 
     @property
     def signers(self) -> Mapping[str, Signer]:
@@ -68,7 +69,7 @@ class Context:
         async with self.connection() as conn, narrowed(conn, sight(viewer), actor=actor, role=self._role):
             yield conn
 
-    async def find(self, look_up: LookUp[Row], viewer: Viewer, row_id: str) -> Row | None:
+    async def find(self, look_up: LookUp[Place, Row], viewer: Viewer, row_id: Place) -> Row | None:
         """Return the row if the viewer sees it, together with what others of the same sight ask for just now.
 
         Raises:
@@ -85,7 +86,9 @@ class Context:
             if finder.is_idle:
                 self._finders.pop(place, None)
 
-    async def _find_all(self, look_up: LookUp[Row], viewer: Viewer, ids: Sequence[str]) -> Sequence[Row | None]:
+    async def _find_all(
+        self, look_up: LookUp[Place, Row], viewer: Viewer, ids: Sequence[Place]
+    ) -> Sequence[Row | None]:
         async with self.rows(viewer) as conn:
             found = await look_up(conn, list(set(ids)), viewer.owner, viewer.team)
         return [found.get(row_id) for row_id in ids]

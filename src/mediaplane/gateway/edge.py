@@ -3,6 +3,7 @@
 from fastapi import Request
 
 from mediaplane.access.principals import Principal
+from mediaplane.access.sns import SnsMessages
 from mediaplane.errors import RateLimited
 from mediaplane.gateway.context import Context
 from mediaplane.gateway.events import EventFeed
@@ -23,6 +24,7 @@ class Edge:
         self.figures = DatabaseFigures(here)
         self.readiness = Readiness(here.plane)
         self.feed = EventFeed(settings.database_url, self.metrics.event)
+        self.sns = SnsMessages(settings.notice_topics)
         self.rate = rate
         self.is_stopping = False
         self._owners = Buckets(rate * OF_OWNER, rate * OF_OWNER * BURST_SECONDS) if rate else None

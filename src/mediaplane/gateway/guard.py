@@ -17,7 +17,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mediaplane.gateway.problems import problem
 
-_SIGNED = re.compile(r"/v1/(?:objects/.+|assets/[^/]+/(?:hls|frames)/[^/]+|companion/[^/]+/s3/.+)")
+_SIGNED = re.compile(
+    r"/v1/(?:(?:objects|cdn)/.+|assets/[^/]+/(?:(?:hls|frames|pictures)/[^/]+|thumbnails\.vtt|transcript\.[a-z]+)"
+    r"|companion/[^/]+/s3/.+|review-links/[^/]+(?:/decision)?)"
+)
 _SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
 
 _EVERY_ANSWER = {
@@ -136,6 +139,8 @@ def _methods(path: str) -> str:
     """Return what the permission in a URL may be for."""
     if path.startswith("/v1/companion/"):
         return "DELETE, GET, POST"
+    if path.startswith("/v1/review-links/"):
+        return "GET, POST"
     return "GET, HEAD, POST, PUT" if path.startswith("/v1/objects/") else "GET, HEAD"
 
 

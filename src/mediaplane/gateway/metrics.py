@@ -58,6 +58,12 @@ class Metrics:
         self._stages = Histogram(
             "mediaplane_stage_seconds", "Runs that ended", ("stage", "state"), buckets=_LONG, registry=own
         )
+        self._notices = Counter(
+            "mediaplane_bucket_notices",
+            "What buckets told this process, by what came of it",
+            ("outcome",),
+            registry=own,
+        )
         self._known: dict[tuple[str, str, int], tuple[Histogram, Counter]] = {}
         self.collected: list[Metric] = []
         self.registry.register(_Collected(self))
@@ -84,6 +90,11 @@ class Metrics:
             self._upload_seconds.observe(float(seconds))
         if event.type in ("stage.done", "stage.failed") and seconds is not None:
             self._stages.labels(str(event.data["stage"]), str(event.data["state"])).observe(float(seconds))
+
+    def notices(self, outcomes: Mapping[str, int]) -> None:
+        """Count what came of notices."""
+        for outcome, count in outcomes.items():
+            self._notices.labels(outcome).inc(count)
 
     def write(self) -> bytes:
         """Return everything as Prometheus reads it."""

@@ -51,7 +51,8 @@ class Once:
             RequestBusy: the first one is still at work.
         """
         if self.key is None:
-            return _written(await _done(work))
+            status, document = await work()
+            return Response(document.model_dump_json(), status_code=status, media_type="application/json")
         viewer = Viewer(self.key.owner, self.key.team)
         async with self.here.rows(viewer) as conn:
             known = await idempotency.begin(conn, self.key, digest=self.digest, lease=_LEASE)

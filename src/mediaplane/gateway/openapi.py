@@ -25,9 +25,17 @@ _TAGS = {
     "segments": "What was read or heard, by time",
     "search": "Words in, moments out",
     "clips": "Cuts of an asset",
+    "highlights": "Moments of an asset that are worth a clip",
+    "purges": "Removal for good, with a receipt",
+    "downloads": "What an asset has, and URLs of it",
     "objects": "Bytes of local stores, for who holds a signed link",
     "events": "What happens, as it happens",
     "webhooks": "The same, sent to a server of yours",
+    "notices": "What buckets tell of their objects, sent by the servers that keep them",
+    "usage": "What one uses of what one may use; plans",
+    "tasks": "What contributors are asked to send in",
+    "submissions": "What was sent in, and what became of it",
+    "review": "Look at it and decide",
     "health": "For who runs the gateway",
 }
 _PROBLEM_SCHEMA: Document = {
@@ -66,6 +74,7 @@ _PROBLEM_SCHEMA: Document = {
 }
 _MEANINGS = {
     400: "No request that can be read",
+    402: "It does not fit into the plan, and would into a larger one: `limit`, `usage`, `requested`, `resource`",
     401: "No key or token, or one that is wrong, expired or revoked",
     403: "The role or the scopes do not allow it; or a link that is wrong or has expired",
     404: "There is no such thing, or it is somebody else's",
@@ -80,11 +89,14 @@ _RETRY_AFTER = {"Retry-After": {"description": "seconds to wait", "schema": {"ty
 _EXAMPLES: Mapping[str, Document] = {
     "ClipRequest": {"t_start_ms": 61_000, "t_end_ms": 75_500, "mode": "fast"},
     "UploadRequest": {"name": "talk.mp4", "size_bytes": 734_003_200, "content_type": "video/mp4"},
+    "UrlsRequest": {"wishes": [{"asset_id": "a1", "role": "poster"}, {"asset_id": "a2", "role": "original"}]},
     "PartsRequest": {"numbers": [3, 4, 5]},
     "CompleteRequest": {"parts": [{"number": 1, "etag": '"9b2cf535f27731c974343645a3985328"'}]},
 }
 _BODIES: Mapping[str, tuple[str, Document]] = {
     "show_playlist": ("application/vnd.apple.mpegurl", {"type": "string"}),
+    "show_transcript": ("text/vtt", {"type": "string"}),
+    "read_linked_object": ("*/*", {"type": "string", "contentMediaType": "application/octet-stream"}),
     "read_object": ("*/*", {"type": "string", "contentMediaType": "application/octet-stream"}),
 }
 
@@ -153,6 +165,7 @@ def _complete(path: str, operation: Document) -> None:
     statuses |= {403} if is_open and path.startswith("/v1/") else set() if is_open else {401, 403}
     statuses |= {404} if "{" in path else set()
     statuses |= {409, 413} if verb in ("post", "put") else set()
+    statuses |= {402} if verb == "post" and {"uploads", "uppy", "clips"} & set(operation.get("tags", ())) else set()
     operation["responses"].pop("422", None)  # FastAPI's own shape of it
     for status in sorted(statuses):
         operation["responses"][str(status)] = _problem(status)
@@ -162,7 +175,7 @@ def _complete(path: str, operation: Document) -> None:
 def _carries_permission(path: str, parameters: list[Document]) -> bool:
     """Return whether the URL is all that one needs: a signed link, a token in it, or nothing at all."""
     named = {one["name"] for one in parameters}
-    return path in ("/healthz", "/readyz") or path.startswith("/v1/objects/") or "token" in named
+    return path in ("/healthz", "/readyz") or path.startswith(("/v1/objects/", "/v1/cdn/")) or "token" in named
 
 
 def _path_part(name: str) -> Document:

@@ -48,6 +48,42 @@ def read_segment_page(text: str | None) -> tuple[int, int] | None:
     raise _no_page()
 
 
+def read_object_page(text: str | None) -> tuple[str, str] | None:
+    """Return role and key of the last object seen.
+
+    Raises:
+        InvalidQuery: it is no page of this list.
+    """
+    if text is None:
+        return None
+    match _read(text):
+        case [str(role), str(key)] if "\0" not in role + key and not _has_surrogates(role + key):
+            return role, key
+    raise _no_page()
+
+
+def read_holder_page(text: str | None) -> tuple[str, str, datetime] | None:
+    """Return owner, team and time of the last holder of a plan seen.
+
+    Raises:
+        InvalidQuery: it is no page of this list.
+    """
+    if text is None:
+        return None
+    match _read(text):
+        case [str(owner), str(team), str(moment)] if "\0" not in owner + team:
+            try:
+                return owner, team, datetime.fromisoformat(moment)
+            except ValueError:
+                raise _no_page() from None
+    raise _no_page()
+
+
+def _has_surrogates(text: str) -> bool:
+    """Return whether the text has halves of characters, which JSON may name and no database takes."""
+    return any("\ud800" <= char <= "\udfff" for char in text)
+
+
 def _read(text: str) -> object:
     try:
         return json.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))

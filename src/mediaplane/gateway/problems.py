@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from mediaplane.errors import MediaplaneError
+from mediaplane.errors import AssetNotReady, MediaplaneError, QuotaExceeded
 from mediaplane.gateway.request_ids import current_id
 
 log = structlog.get_logger(__name__)
@@ -30,12 +30,23 @@ STATUS: Mapping[str, int] = {
     "invalid_timecode": 422,
     "invalid_query": 422,
     "invalid_range": 422,
+    "invalid_replay": 422,
     "not_found": 404,
     "asset_not_found": 404,
     "object_not_found": 404,
     "clip_not_found": 404,
     "upload_not_found": 404,
     "upload_error": 422,
+    "task_not_found": 404,
+    "task_error": 422,
+    "task_closed": 409,
+    "task_full": 409,
+    "submission_not_found": 404,
+    "submission_error": 422,
+    "submission_closed": 409,
+    "submission_duplicate": 409,
+    "review_link_not_found": 404,
+    "review_not_held": 409,
     "upload_too_large": 413,
     "upload_type_refused": 415,
     "upload_incomplete": 409,
@@ -47,13 +58,21 @@ STATUS: Mapping[str, int] = {
     "idempotency_key_reused": 422,
     "idempotency_key_busy": 409,
     "key_not_found": 404,
+    "plan_not_found": 404,
     "webhook_not_found": 404,
     "rate_limited": 429,
+    "quota_exceeded": 402,
     "invalid_webhook": 422,
+    "invalid_notice": 422,
     "credentials_invalid": 401,
     "not_permitted": 403,
     "identity_unavailable": 503,
     "asset_not_ready": 409,
+    "invalid_highlights": 422,
+    "highlights_changed": 412,
+    "highlights_not_found": 404,
+    "invalid_style": 422,
+    "purge_not_found": 404,
     "access_denied": 502,
     "link_invalid": 403,
     "storage_error": 502,
@@ -115,11 +134,35 @@ def from_error(error: MediaplaneError) -> JSONResponse:
         status = 503  # the store is away, and will be back
     if status == HTTPStatus.UNAUTHORIZED:  # Source: RFC 6750, section 3
         return problem(status, error.code, error.message, headers={"www-authenticate": "Bearer"})
+    if isinstance(error, QuotaExceeded):
+        return _over_quota(error)
     if status in _OUR_SIDE:
         log.error("request failed", code=error.code, problem=error.message)
         return problem(status, error.code, _OUR_SIDE[status])
+    if isinstance(error, AssetNotReady) and error.share is not None:
+        return _still_processed(status, error, error.share)
     headers = {"retry-after": "1"} if error.code in _BUSY else None
     return problem(status, error.code, error.message, headers=headers)
+
+
+def _over_quota(error: QuotaExceeded) -> JSONResponse:
+    """Return 402 where paying for a larger plan would help, else 403; the numbers are in the resource's own unit."""
+    members = {
+        "resource": error.resource,
+        "limit": error.limit,
+        "usage": error.usage,
+        "requested": error.requested,
+        "plan": error.plan,
+        "larger_plans": list(error.larger_plans),
+    }
+    return problem(402 if error.larger_plans else 403, error.code, error.message, members=members)
+
+
+def _still_processed(status: int, error: AssetNotReady, share: float) -> JSONResponse:
+    """Say how far it is and when to ask again."""
+    progress = {"share": share, "stages": list(error.stages)}
+    headers = {"retry-after": str(error.retry_seconds or RETRY_AFTER_SECONDS)}
+    return problem(status, error.code, error.message, headers=headers, members={"progress": progress})
 
 
 def unexpected() -> JSONResponse:

@@ -64,15 +64,31 @@ def http_date(moment: datetime) -> str:
     return format_datetime(moment.astimezone(UTC).replace(microsecond=0), usegmt=True)
 
 
+def precondition_fails(headers: Mapping[str, str], info: ObjectInfo) -> bool:
+    """Return whether the request is for another object than this one, so that 412 is the answer.
+
+    Source: RFC 9110, sections 13.1.1, 13.1.4 and 13.2.2: tags are compared strongly and outweigh a date.
+    """
+    if (tags := headers.get("if-match")) is not None:
+        return tags.strip() != "*" and quote_etag(info.etag) not in {tag.strip() for tag in tags.split(",")}
+    since = _read_date(headers.get("if-unmodified-since"))
+    return since is not None and info.modified_at.replace(microsecond=0) > since
+
+
 def is_unchanged(headers: Mapping[str, str], info: ObjectInfo) -> bool:
     """Return whether the client's copy is still good, so that 304 is the answer.
 
     Source: RFC 9110, sections 13.1.2, 13.1.3: an entity tag outweighs a date.
     """
     if (tags := headers.get("if-none-match")) is not None:
-        return tags.strip() == "*" or quote_etag(info.etag) in _weak_tags(tags)
+        return has_tag(tags, quote_etag(info.etag))
     since = _read_date(headers.get("if-modified-since"))
     return since is not None and info.modified_at.replace(microsecond=0) <= since
+
+
+def has_tag(header: str | None, tag: str) -> bool:
+    """Return whether `If-None-Match` names the tag, compared weakly."""
+    return header is not None and (header.strip() == "*" or tag in _weak_tags(header))
 
 
 def range_applies(headers: Mapping[str, str], info: ObjectInfo) -> bool:

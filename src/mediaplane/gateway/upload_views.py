@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from mediaplane.gateway.views import View
+from mediaplane.media.ids import ID_PATTERN
 
 MAX_NUMBERS = 1000  # part URLs of one call
 FIRST_NUMBERS = 100  # part URLs that come with an upload
@@ -27,6 +28,10 @@ class UploadRequest(BaseModel):
     sha256: Hex64 | None = Field(default=None, description="verified; the same bytes are not uploaded twice")
     md5: Hex32 | None = Field(default=None, description="verified")
     multipart: bool | None = Field(default=None, description="in parts or in one PUT; null: by the size")
+    task: str | None = Field(default=None, pattern=f"^{ID_PATTERN}$", description="the task that it is sent in for")
+    submission: str | None = Field(
+        default=None, pattern=f"^{ID_PATTERN}$", description="with `task`: the submission that needs changes"
+    )
 
 
 class PutView(View):
@@ -77,6 +82,7 @@ class UploadSummary(View):
     expires_at: datetime | None = None
     error_code: str | None = None
     error_message: str | None = None
+    submission_id: str | None = None
 
 
 class UploadView(UploadSummary):

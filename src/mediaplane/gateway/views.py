@@ -1,10 +1,14 @@
 """What the API answers: the shapes that OpenAPI shows."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mediaplane.media.clip_names import MAX_STYLE_CHARS, PLAIN_STYLE, STYLE_PATTERN
+from mediaplane.media.highlights import MAX_TITLE_CHARS
+
+MAX_STAGE_CHARS = 40
 MAX_TIME_MS = 10**12  # thirty years; keeps every sum within the database's bigint
 MAX_PADDING_MS = 600_000  # as the setting CLIP_PADDING_MS allows
 
@@ -52,6 +56,7 @@ class RoleView(View):
 class StageView(View):
     """The latest run of one stage, of one chunk where the stage has chunks."""
 
+    run_id: str
     stage: str
     chunk: int | None
     subject: str
@@ -64,12 +69,44 @@ class StageView(View):
     finished_at: datetime | None
 
 
+class StageDetail(StageView):
+    """The same, with whether the latest replay, or the same bytes ingested again, used what the run had made."""
+
+    reused: bool = False
+
+
+class ReplayRequest(BaseModel):
+    """Which stage is to be done with which parameters from now on, e.g. `ocr` with `{"languages": "eng,deu"}`."""
+
+    stage: str = Field(max_length=MAX_STAGE_CHARS)
+    set: dict[Annotated[str, Field(max_length=MAX_STAGE_CHARS)], Annotated[str, Field(max_length=200)]] = Field(
+        default_factory=dict, max_length=20
+    )
+
+
+class ReplayView(BaseModel):
+    """A replay that has begun: the runs it does again and those it uses as they are; more follow from the former."""
+
+    replay_id: str
+    asset_id: str
+    params: dict[str, str]
+    begun: list[StageDetail]
+    reused: list[StageDetail]
+
+
 class AssetDetail(AssetView):
-    """One asset with what is stored of it, how far its stages are, and where it plays."""
+    """One asset with what is stored of it, how far its stages are, where it plays, and what of it can be looked at.
+
+    `preview_url` is a WebVTT track of small pictures (scrubbing preview), `peaks_url` JSON as audiowaveform writes it.
+    """
 
     objects: list[RoleView]
-    stages: list[StageView]
+    stages: list[StageDetail]
     playback_url: str | None
+    preview_url: str | None = None
+    poster_url: str | None = None
+    waveform_url: str | None = None
+    peaks_url: str | None = None
 
 
 class SegmentView(View):
@@ -129,10 +166,15 @@ class ClipRequest(BaseModel):
     t_end_ms: int = Field(ge=0, le=MAX_TIME_MS)
     mode: Literal["fast", "exact"] = "fast"
     padding_ms: int | None = Field(default=None, ge=0, le=MAX_PADDING_MS)
+    title: str = Field(default="", max_length=MAX_TITLE_CHARS, description="what it is called; part of its key")
+    style: str = Field(default=PLAIN_STYLE, pattern=STYLE_PATTERN, max_length=MAX_STYLE_CHARS)
 
 
 class ClipView(View):
-    """A cut, the padding within its times; `url` once it is ready."""
+    """A cut, the padding within its times; `url` and, where the deployment keeps them, a thumbnail once it is ready.
+
+    `highlight` is the number of the highlight it was cut of, 0 by hand; `version` counts the clips of one highlight.
+    """
 
     clip_id: str
     asset_id: str
@@ -144,7 +186,18 @@ class ClipView(View):
     error_message: str | None
     created_at: datetime
     expires_at: datetime | None
+    highlight: int
+    version: int
+    title: str
+    style: str
     url: str | None = None
+    thumbnail_url: str | None = None
+
+
+class ClipsView(View):
+    """Clips of one asset."""
+
+    clips: list[ClipView]
 
 
 class Health(View):

@@ -18,7 +18,7 @@ from mediaplane.access.links import ends_at
 from mediaplane.access.principals import Principal, local_principal
 from mediaplane.access.rules import Action, Viewer, may_do, viewer
 from mediaplane.catalog.audit import NewRecord
-from mediaplane.gateway.context import Context, LookUp, Row
+from mediaplane.gateway.context import Context, LookUp, Place, Row
 from mediaplane.gateway.edge import edge_of
 from mediaplane.gateway.request_ids import current_id
 from mediaplane.postgres import Connection
@@ -70,7 +70,7 @@ class Permit:
         async with self.here.rows(self.viewer, actor=self._actor()) as conn:
             yield conn
 
-    async def find(self, look_up: LookUp[Row], row_id: str) -> Row | None:
+    async def find(self, look_up: LookUp[Place, Row], row_id: Place) -> Row | None:
         """Return one row by id if it is in sight, None if not; many that are asked at once are one question.
 
         For what is asked again and again. Those who see the same rows share an answer, never others.
@@ -109,25 +109,18 @@ class Permit:
             owner=thing.owner,
             team=thing.team,
             until=until,
-            ip=_address(self.request),
-            user_agent=_agent(self.request),
-            request_id=current_id() or None,
+            **origin_of(self.request),
             details=details,
         )
 
     def _actor(self) -> str:
         """Return who the database's own records name: deletions, keys."""
         who = self.principal
-        origin = {
-            "ip": _address(self.request),
-            "user_agent": _agent(self.request),
-            "request_id": current_id() or None,
-        }
         named = {"subject": who.subject, "owner": who.owner, "team": who.team, "role": str(who.role)}
-        return json.dumps({**named, **origin})
+        return json.dumps({**named, **origin_of(self.request)})
 
 
-def may(action: Action) -> Callable[[Request, Principal], Awaitable[Permit]]:
+def may(action: Action) -> Callable[[Request], Awaitable[Permit]]:
     """Return the dependency that gives a permit for the action.
 
     Raises:
@@ -135,7 +128,8 @@ def may(action: Action) -> Callable[[Request, Principal], Awaitable[Permit]]:
         RateLimited: when asked too often by one owner.
     """
 
-    async def permit(request: Request, who: Who) -> Permit:
+    async def permit(request: Request) -> Permit:
+        who = await current_principal(request)  # called, not depended on: FastAPI takes longer to ask than it to answer
         edge_of(request).spend(who)
         return Permit(request.app.state.context, who, viewer(who, action), request)
 
@@ -159,10 +153,11 @@ class May:
     operate = Annotated[Permit, Depends(may(Action.OPERATE))]
 
 
-def _address(request: Request) -> str | None:
-    return request.client.host if request.client else None
-
-
-def _agent(request: Request) -> str | None:
+def origin_of(request: Request) -> dict[str, str | None]:
+    """Return from where it was asked, as audit records have it: ip, user_agent, request_id."""
     agent = request.headers.get("user-agent")
-    return agent[:MAX_HEADER_CHARS] if agent else None
+    return {
+        "ip": request.client.host if request.client else None,
+        "user_agent": agent[:MAX_HEADER_CHARS] if agent else None,
+        "request_id": current_id() or None,
+    }

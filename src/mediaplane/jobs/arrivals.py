@@ -1,6 +1,6 @@
 """An original has arrived: asset, object and first run in one transaction, whoever noticed it.
 
-The upload's completion, the scanner and (later) bucket notifications all call `register`.
+The upload's completion, the scanner and the notices of buckets all call `register`, in whatever order they come.
 """
 
 from collections.abc import Awaitable, Callable
@@ -54,20 +54,29 @@ async def register(conn: Connection, arrival: Arrival, advance: Advance) -> bool
 
 
 async def _is_news(conn: Connection, arrival: Arrival) -> bool:
-    try:
-        await assets.lock(conn, arrival.asset_id)
-    except AssetNotFound:
-        await assets.add(
-            conn,
-            asset_id=arrival.asset_id,
-            owner=arrival.owner,
-            team=arrival.team,
-            title=arrival.title,
-            status="processing",
-            digest=arrival.fingerprint,
-        )
+    if await _is_added(conn, arrival):
         return True
     known = (await objects.known(conn, arrival.store, [arrival.info.key])).get(arrival.info.key)
     if known is None or known.state == "pending":
         return True
     return (known.etag, known.size_bytes) != (arrival.info.etag, arrival.info.size_bytes)
+
+
+async def _is_added(conn: Connection, arrival: Arrival) -> bool:
+    """Return whether the asset is new; one that was there is locked. Of many who arrive at once, one adds it."""
+    while True:
+        try:
+            await assets.lock(conn, arrival.asset_id)
+        except AssetNotFound:
+            if await assets.add_if_new(
+                conn,
+                asset_id=arrival.asset_id,
+                owner=arrival.owner,
+                team=arrival.team,
+                title=arrival.title,
+                status="processing",
+                digest=arrival.fingerprint,
+            ):
+                return True
+        else:
+            return False

@@ -4,6 +4,7 @@ All lock the asset's row first, then the run's, and call `after` last: it finds 
 one asset follow each other.
 """
 
+import errno
 import random
 from collections.abc import Sequence
 from datetime import timedelta
@@ -17,6 +18,7 @@ from mediaplane.errors import (
     MediaplaneError,
     ObjectNotFound,
     RunCancelled,
+    ToolFailed,
     Unexpected,
 )
 from mediaplane.jobs.outage import AWAY
@@ -24,6 +26,8 @@ from mediaplane.jobs.queue import post
 from mediaplane.jobs.stage import After, Outcome
 from mediaplane.postgres import Connection
 
+_TOLD = (MediaplaneError, OSError, *AWAY)
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 JITTER = 0.2  # of a wait, so that runs that failed together do not come back together
 
 
@@ -85,8 +89,12 @@ def as_ours(error: BaseException, run: StageRun) -> MediaplaneError:
     """Return the error as one that can be shown; what an unknown one says may hold secrets and stays in the log."""
     if isinstance(error, MediaplaneError):
         return error
+    if isinstance(error, BaseExceptionGroup):  # of several writes at a time: the first that says what was wrong
+        return as_ours(next((part for part in error.exceptions if isinstance(part, _TOLD)), error.exceptions[0]), run)
     if isinstance(error, AWAY):
         return DatabaseUnavailable(f"the database went away while the stage {run.stage} worked")
+    if isinstance(error, OSError) and error.errno in _NO_SPACE:
+        return ToolFailed(f"there is no space left in the worker's directory for the stage {run.stage}")
     kind = type(error).__name__
     return Unexpected(f"the stage {run.stage} broke down for a reason of its own ({kind}): the worker's log tells more")
 

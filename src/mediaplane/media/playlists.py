@@ -27,6 +27,10 @@ class RenditionRow(Protocol):
     def bandwidth(self) -> int: ...  # bits per second, peak
     @property
     def codecs(self) -> str: ...
+    @property
+    def language(self) -> str: ...  # of sound, as the file says it; empty where it does not
+    @property
+    def title(self) -> str: ...
 
 
 class SegmentRow(Protocol):
@@ -57,10 +61,25 @@ def master_playlist(renditions: Sequence[RenditionRow], url: Callable[[str], str
 
 def _media(sound: RenditionRow, url: Callable[[str], str], number: int) -> str:
     chosen = "YES" if number == 0 else "NO"
+    language = _quotable(sound.language)
+    said = f'LANGUAGE="{language}",' if language else ""
     return (
-        f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="{AUDIO_GROUP}",NAME="{sound.name}",'
+        f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="{AUDIO_GROUP}",NAME="{_label(sound, number)}",{said}'
         f'DEFAULT={chosen},AUTOSELECT=YES,URI="{url(sound.name)}"'
     )
+
+
+def _label(sound: RenditionRow, number: int) -> str:
+    """Return what a menu of a player shows; the number keeps names of one group different, as the RFC wants them."""
+    told = _quotable(sound.title or sound.language)
+    if not told:
+        return sound.name
+    return told if number == 0 else f"{told} ({number + 1})"
+
+
+def _quotable(text: str) -> str:
+    """Return `text` without what a quoted string may not have. Source: RFC 8216, section 4.2."""
+    return "".join(char for char in text if char.isprintable() and char != '"')
 
 
 def _variant(rendition: RenditionRow, sounds: Sequence[RenditionRow]) -> str:

@@ -10,9 +10,9 @@ from tempfile import TemporaryDirectory
 from mediaplane.catalog import assets, objects
 from mediaplane.catalog.objects import Object
 from mediaplane.catalog.runs import StageRun
-from mediaplane.media.keys import ObjectKey
+from mediaplane.media.keys import ObjectKey, uid_of
 from mediaplane.pipeline.tools.child import Limits
-from mediaplane.pipeline.tools.results import OcrOptions, Probe
+from mediaplane.pipeline.tools.results import Probe
 from mediaplane.postgres import Connection, Pool
 from mediaplane.settings import Settings
 from mediaplane.storage.open import OpenStore
@@ -52,22 +52,21 @@ class StageContext:
         return Limits(seconds=self.settings.max_decode_seconds, address_space_mb=megabytes, output_mb=megabytes * 8)
 
     @property
-    def ocr_options(self) -> OcrOptions | None:
-        """Who reads pictures and what counts as read; None: nobody."""
-        settings = self.settings
-        if settings.ocr_engine == "off":
-            return None
-        return OcrOptions(
-            engine=settings.ocr_engine,
-            languages=settings.ocr_languages,
-            min_confidence=settings.ocr_min_confidence,
-            debug_pictures=settings.ocr_debug_pictures,
-        )
-
-    @property
     def ca_file(self) -> str | None:
         """The certificate authority of the store's HTTPS, where it is not one the system knows."""
         return self.settings.s3_ca_file or None
+
+    def key(self, run: StageRun, role: str, **fields: str | int) -> ObjectKey:
+        """Return the key of `role` for the run's asset and its owner.
+
+        Raises:
+            InvalidKey: the layout has no such role, or makes a bad key.
+        """
+        return self.settings.layout.key(role, asset_id=run.asset_id, uid=uid_of(run.owner), **fields)
+
+    def keeps(self, role: str) -> bool:
+        """Tell whether the deployment's layout has a place for `role`; an older layout may lack newer roles."""
+        return role in self.settings.layout.templates
 
     @contextmanager
     def work_dir(self, run: StageRun) -> Iterator[Path]:

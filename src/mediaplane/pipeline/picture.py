@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-from mediaplane.catalog import objects, playback, segments
+from mediaplane.catalog import objects, playback, segments, sprites
 from mediaplane.jobs.stage import Outcome, Work
 from mediaplane.pipeline.assemble import DERIVED
-from mediaplane.pipeline.chunk import ocr_segment
 from mediaplane.pipeline.context import StageContext
+from mediaplane.pipeline.ocr import ocr_segment
 from mediaplane.pipeline.tools.image import make_pictures
+from mediaplane.pipeline.tools.results import OcrOptions
 from mediaplane.postgres import Connection
 
 
@@ -18,20 +19,21 @@ async def run(context: StageContext, work: Work, directory: Path) -> Outcome:
         MediaError: it cannot be decoded.
         ToolFailed: a tool failed for a reason that may pass.
     """
-    run, layout = work.run, context.settings.layout
+    run = work.run
+    options = OcrOptions.from_json(run.params["ocr"]) if run.params["ocr"] else None
     original = await context.original(run.asset_id)
     result = await make_pictures(
         context.source_url(original),
         out_dir=directory,
-        ocr=context.ocr_options,
+        ocr=options,
         limits=context.limits,
         ca_file=context.ca_file,
     )
-    frame = layout.key("frame", asset_id=run.asset_id, timestamp_ms=0)
-    poster = layout.key("poster", asset_id=run.asset_id)
+    frame = context.key(run, "frame", timestamp_ms=0)
+    poster = context.key(run, "poster")
     pictures = [("frame", frame, directory / "picture.jpg"), ("poster", poster, directory / "poster.jpg")]
-    if result.lines and context.settings.ocr_debug_pictures:
-        debug = layout.key("debug", asset_id=run.asset_id, timestamp_ms=0)
+    if result.lines and options and options.debug_pictures:
+        debug = context.key(run, "debug", timestamp_ms=0)
         pictures.append(("debug", debug, directory / "debug.jpg"))
     written = [await context.write(run, role, [(key, path)], content_type="image/jpeg") for role, key, path in pictures]
 
@@ -50,3 +52,4 @@ async def _remove_leftovers(conn: Connection, asset_id: str, run_id: str) -> Non
     await objects.delete_superseded(conn, asset_id, roles=DERIVED, run_ids=[run_id])
     await playback.drop_stale(conn, asset_id, names=[], chunks=0)
     await segments.drop_chunks(conn, asset_id, from_chunk=1)
+    await sprites.drop_chunks(conn, asset_id, from_chunk=0)

@@ -16,7 +16,7 @@ async def run(context: StageContext, work: Work, _directory: Path) -> Outcome:
     chunks = await plan_chunks(
         context.source_url(original),
         found,
-        chunk_seconds=context.settings.chunk_seconds,
+        chunk_seconds=work.run.params.get("chunk_seconds", context.settings.chunk_seconds),
         limits=context.limits,
         ca_file=context.ca_file,
     )

@@ -36,6 +36,8 @@ class StoredRendition:
                 frame_rate=encoded.frame_rate,
                 bandwidth=encoded.bandwidth,
                 codecs=encoded.codecs,
+                language=encoded.language,
+                title=encoded.title,
             ),
         )
         timed = zip(self.segment_keys, encoded.segments, strict=True)
@@ -60,7 +62,7 @@ async def store_renditions(
 
 async def _store(context: StageContext, run: StageRun, encoded: EncodedRendition, directory: Path) -> StoredRendition:
     def key(file: str) -> ObjectKey:
-        return context.settings.layout.key("segment", asset_id=run.asset_id, rendition=encoded.name, name=file)
+        return context.key(run, "segment", rendition=encoded.name, name=file)
 
     names = [encoded.init_file, *(segment.file for segment in encoded.segments)]
     files = [(key(name), directory / name) for name in names]

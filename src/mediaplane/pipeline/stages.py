@@ -12,7 +12,7 @@ import structlog
 from mediaplane.catalog.runs import StageRun
 from mediaplane.errors import AssetNotFound, MediaplaneError
 from mediaplane.jobs.stage import Outcome, Stage, Work
-from mediaplane.pipeline import assemble, audio, chunk, clip, picture, plan, probe
+from mediaplane.pipeline import assemble, audio, chunk, clip, highlights, ocr, picture, plan, probe, text
 from mediaplane.pipeline.context import StageContext, Written
 from mediaplane.postgres import Connection
 
@@ -26,8 +26,11 @@ def all_stages(context: StageContext) -> Mapping[str, Stage]:
         "plan": plan.run,
         "chunk": chunk.run,
         "audio": audio.run,
+        "ocr": ocr.run,
+        "text": text.run,
         "assemble": assemble.run,
         "picture": picture.run,
+        "highlights": highlights.run,
         "clip": clip.run,
     }
     return {name: _with_log(context, run) for name, run in found.items()}
@@ -72,7 +75,7 @@ async def _keep_failure(
 async def _write_log(context: StageContext, run: StageRun, directory: Path, entry: dict[str, Any]) -> Written:
     path = directory / "run-log.json"
     path.write_text(json.dumps(entry, default=str, indent=1))
-    key = context.settings.layout.key("log", job_id=run.run_id)
+    key = context.key(run, "log", job_id=run.run_id)
     return await context.write(run, "log", [(key, path)], content_type="application/json")
 
 

@@ -5,18 +5,21 @@ as whom worker, upkeep and command line work, is not held.
 """
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
 
 from mediaplane.postgres.pool import Connection
 
 GATEWAY_ROLE = "mediaplane_gateway"
 
-# One statement: each costs a way to the database and back. All of it ends with the transaction.
-_NARROW = (
-    "SELECT set_config('role', %s, true), set_config('mediaplane.owner', %s, true), "
-    "set_config('mediaplane.team', %s, true), set_config('mediaplane.asset', %s, true), "
-    "set_config('mediaplane.actor', %s, true)"
+# In one message, as each costs a way to the database and back. All of it ends with the transaction.
+_BEGIN = sql.SQL(
+    "BEGIN; SELECT set_config('role', {}, true), set_config('mediaplane.owner', {}, true), "
+    "set_config('mediaplane.team', {}, true), set_config('mediaplane.asset', {}, true), "
+    "set_config('mediaplane.actor', {}, true)"
 )
 
 
@@ -38,6 +41,12 @@ async def narrowed(
     `actor` is a JSON object for the audit records that triggers write: subject, owner, team, role, ip, user_agent,
     request_id. With an empty `role` the database narrows nothing.
     """
-    async with conn.transaction():
-        await conn.execute(_NARROW, (role or "none", sight.owner, sight.team, sight.asset_id, actor))
+    values = (role or "none", sight.owner, sight.team, sight.asset_id, actor)
+    try:
+        await conn.execute(_BEGIN.format(*map(sql.Literal, values)))
         yield conn
+    except BaseException:
+        with suppress(psycopg.Error):  # the connection went away, and the transaction with it
+            await conn.rollback()
+        raise
+    await conn.commit()

@@ -1,15 +1,18 @@
 """Every setting, with its variables, its reader and its description."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from mediaplane.environment import Names
+from mediaplane.media.clip_names import PLAIN_STYLE, Style, read_style
 from mediaplane.media.keys import Layout
 from mediaplane.profile import DEFAULT_STORE, StoreSettings, read_prefix
 from mediaplane.settings import values
+from mediaplane.settings.arrivals import ArrivalSettings
+from mediaplane.settings.describing import setting as _setting
+from mediaplane.settings.tokens import TokenSettings
 
 # Their abilities stand in `storage/providers.py`.
 PROVIDER_NAMES = (
@@ -18,25 +21,8 @@ PROVIDER_NAMES = (
 DEFAULT_BUCKET = "mediaplane"
 
 
-def _setting(
-    variable: str,
-    read: Callable[[Any], Any],
-    default: Any,
-    doc: str,
-    *,
-    also: tuple[str, ...] = (),
-    derived: tuple[tuple[str, str], ...] = (),
-    ambient: tuple[str, ...] = (),
-    secret: bool = False,
-    per_role: bool = False,
-) -> Any:
-    names = Names((variable, *also), derived, ambient, per_role=per_role, secret=secret or per_role)
-    meta = {"variable": variable, "names": names, "read": read, "doc": doc, "secret": secret}
-    return field(default=default, metadata=meta)
-
-
 @dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(TokenSettings, ArrivalSettings):
     """Every setting; the metadata of each field has its variable, reader and description."""
 
     environment: str = _setting(
@@ -107,6 +93,19 @@ class Settings:
         "",
         "what stands before the keys of public stores: a CDN",
         also=("R2_PUBLIC_URL", "PUBLIC_BASE_URL"),
+    )
+    s3_cdn_url: str = _setting(
+        "S3_CDN_URL",
+        values.url("http", "https"),
+        "",
+        "a CDN before the private store, which checks links itself; with several stores each says its own `cdn_url`",
+    )
+    s3_cdn_keys: str = _setting(
+        "S3_CDN_KEYS",
+        values.text,
+        "",
+        "keys of such links, id:secret with commas between: the first signs, the CDN knows all",
+        secret=True,
     )
     s3_region: str = _setting(
         "S3_REGION",
@@ -207,6 +206,21 @@ class Settings:
         ("video/*", "audio/*", "image/*"),
         "media types that may be uploaded; the bytes are looked at, not only what is said",
     )
+    upload_needs_task: bool = _setting(
+        "MEDIAPLANE_UPLOAD_NEEDS_TASK", values.yes_no, False, "contributors upload for tasks only"
+    )
+    review_tiers: int = _setting(
+        "MEDIAPLANE_REVIEW_TIERS",
+        values.whole(1, 9),
+        1,
+        "how many tiers must approve a submission, where its task says nothing",
+    )
+    review_minutes: int = _setting(
+        "MEDIAPLANE_REVIEW_MINUTES",
+        values.whole(1, 1440),
+        30,
+        "how long a validator has a submission on the desk before others may take it",
+    )
     origins: tuple[str, ...] = _setting(
         "MEDIAPLANE_ORIGINS",
         values.each(values.origin),
@@ -254,52 +268,6 @@ class Settings:
         "webhooks may go to private and loopback addresses and over plain HTTP, too",
     )
     event_days: int = _setting("MEDIAPLANE_EVENT_DAYS", values.whole(1, 3650), 7, "events can be replayed for so long")
-    jwt_secret: str = _setting(
-        "MEDIAPLANE_JWT_SECRET",
-        values.text,
-        "",
-        "secret shared with who issues tokens (HS256); 32 bytes at least",
-        secret=True,
-    )
-    jwks_url: str = _setting(
-        "MEDIAPLANE_JWKS_URL", values.url("https", "http"), "", "where the issuer publishes the keys of its tokens"
-    )
-    jwt_algorithms: tuple[str, ...] = _setting(
-        "MEDIAPLANE_JWT_ALGORITHMS",
-        values.names,
-        (),
-        "algorithms a token may be signed with; empty: HS256 with a secret, RS256 and ES256 with a key URL",
-    )
-    jwt_issuer: str = _setting(
-        "MEDIAPLANE_JWT_ISSUER", values.text, "", "`iss` of tokens, exactly as it stands in them"
-    )
-    jwt_audience: str = _setting("MEDIAPLANE_JWT_AUDIENCE", values.text, "", "`aud` of tokens")
-    jwt_skew_seconds: int = _setting(
-        "MEDIAPLANE_JWT_SKEW_SECONDS", values.whole(0, 300), 30, "how far the issuer's clock may be off"
-    )
-    jwt_owner_claim: str = _setting("MEDIAPLANE_JWT_OWNER_CLAIM", values.text, "sub", "claim that names the owner")
-    jwt_team_claim: str = _setting(
-        "MEDIAPLANE_JWT_TEAM_CLAIM", values.text, "", "claim that names the team; empty: everyone is a team of one"
-    )
-    jwt_role_claim: str = _setting(
-        "MEDIAPLANE_JWT_ROLE_CLAIM",
-        values.text,
-        "",
-        "claim that names the role, e.g. app_metadata.role, realm_access.roles",
-    )
-    jwt_roles: tuple[str, ...] = _setting(
-        "MEDIAPLANE_JWT_ROLES", values.names, (), "what the issuer's roles are here, e.g. editor=member,boss=admin"
-    )
-    jwt_default_role: str = _setting(
-        "MEDIAPLANE_JWT_DEFAULT_ROLE",
-        values.one_of("contributor", "validator", "company", "member", "none"),
-        "contributor",
-        "role of tokens that name no role known here; none: they are refused",
-    )
-    jwt_scope_claim: str = _setting(
-        "MEDIAPLANE_JWT_SCOPE_CLAIM", values.text, "", "claim that lists scopes; empty: all that the role may do"
-    )
-    jwt_tier_claim: str = _setting("MEDIAPLANE_JWT_TIER_CLAIM", values.text, "", "claim with a validator's tier")
     workers: int = _setting("MEDIAPLANE_WORKERS", values.whole(1, 64), 1, "worker processes that `up` starts")
     worker_slots: int = _setting(
         "MEDIAPLANE_WORKER_SLOTS", values.whole(0, 256), 0, "runs at once per worker; 0: one a core"
@@ -319,8 +287,15 @@ class Settings:
     frames_per_second: float = _setting(
         "FRAMES_PER_SECOND", values.real(0.1, 60), 10.0, "how often a frame is looked at"
     )
-    ocr_engine: str = _setting("OCR_ENGINE", values.one_of("rapidocr", "off"), "rapidocr", "who reads the screen")
-    ocr_languages: tuple[str, ...] = _setting("OCR_LANGUAGES", values.names, ("en",), "languages of the text")
+    ocr_engine: str = _setting(
+        "OCR_ENGINE",
+        values.one_of("rapidocr", "tesseract", "off"),
+        "rapidocr",
+        "who reads the screen; tesseract is a program of its own, found on the PATH",
+    )
+    ocr_languages: tuple[str, ...] = _setting(
+        "OCR_LANGUAGES", values.names, ("en",), "languages of the text: en,de or eng,deu"
+    )
     ocr_min_confidence: float = _setting("OCR_MIN_CONFIDENCE", values.real(0, 1), 0.6, "text below this is dropped")
     ocr_debug_pictures: bool = _setting(
         "OCR_DEBUG_PICTURES", values.yes_no, False, "keep frames with boxes and text drawn in"
@@ -338,6 +313,27 @@ class Settings:
     clip_expiry: timedelta = _setting(
         "CLIP_EXPIRY_DAYS", values.days, timedelta(days=30), "clips are removed after this many days"
     )
+    clip_styles: tuple[Style, ...] = _setting(
+        "CLIP_STYLES",
+        values.each(read_style),
+        tuple(map(read_style, (PLAIN_STYLE, "vertical=9:16", "square=1:1"))),
+        "how clips may be cut: a name, and the shape that is cut out of the middle where there is one",
+    )
+    highlights: str = _setting(
+        "HIGHLIGHTS",
+        values.text,
+        "off",
+        "who looks for highlights: `default`, or a detector that a package registers; off: nobody",
+    )
+    highlight_count: int = _setting(
+        "HIGHLIGHT_COUNT", values.whole(1, 99), 10, "how many highlights are kept of a recording at most"
+    )
+    highlight_seconds: tuple[int, ...] = _setting(
+        "HIGHLIGHT_SECONDS",
+        values.span(1, 600),
+        (15, 60),
+        "how long a highlight is: shortest and longest, in seconds",
+    )
     max_decode_seconds: int = _setting(
         "MAX_DECODE_SECONDS", values.whole(10, 86400), 3600, "a tool's run is ended after this"
     )
@@ -349,6 +345,9 @@ class Settings:
     placement: Mapping[str, str] = field(default_factory=lambda: {"default": DEFAULT_STORE}, metadata={})
     views: tuple[str, ...] = field(default=(), metadata={})
     bucket: Mapping[str, Any] = field(default_factory=dict, metadata={})  # `[bucket]` of the profile
+    plans: Mapping[str, Any] = field(
+        default_factory=dict, metadata={}
+    )  # `[plans]` of it, as `media/quotas.py` reads it
     profile: str = "cortana-vision"
     sources: Mapping[str, str] = field(default_factory=dict, metadata={})  # field name to where its value came from
 
@@ -387,5 +386,7 @@ class Settings:
 
 
 def described() -> list[Any]:
-    """Return the fields that are settings; the metadata of each tells all about it."""
-    return [entry for entry in fields(Settings) if "variable" in entry.metadata]
+    """Return the fields that are settings, those of parts last; the metadata of each tells all about it."""
+    parts = {entry.name for part in (TokenSettings, ArrivalSettings) for entry in fields(part)}
+    found = [entry for entry in fields(Settings) if "variable" in entry.metadata]
+    return sorted(found, key=lambda entry: entry.name in parts)

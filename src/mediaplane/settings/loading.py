@@ -6,6 +6,7 @@ from typing import Any
 
 from mediaplane.environment import Found, amazon_source, find_value, means_own_bucket
 from mediaplane.errors import SettingInvalid
+from mediaplane.media.quotas import read_plans
 from mediaplane.profile import Profile, StoreSettings, merge_layout, read_placement, read_profile, read_stores
 from mediaplane.settings.declared import DEFAULT_BUCKET, Settings, described
 
@@ -40,6 +41,7 @@ def load_settings(environ: Mapping[str, str] | None = None, *, role: str = "") -
         placement=placement,
         views=profile.views,
         bucket=profile.bucket,
+        plans=_check_plans(profile),
         sources=sources,
     )
 
@@ -55,7 +57,7 @@ def _check_address(values: Mapping[str, Any]) -> None:
 def _check_store(profile: Profile, store: StoreSettings) -> None:
     """Read what a store says as the settings of the same name are read."""
     readers = {entry.name: entry.metadata["read"] for entry in described()}
-    for name in ("endpoint", "provider", "addressing", "public_url"):
+    for name in ("endpoint", "provider", "addressing", "public_url", "cdn_url", "cdn_keys"):
         if value := getattr(store, name):
             try:
                 readers[f"s3_{name}"](value)
@@ -63,6 +65,15 @@ def _check_store(profile: Profile, store: StoreSettings) -> None:
                 source = store.sources[name]
                 known = source if source.startswith("profile ") else f"profile {profile.name} [stores.{store.name}]"
                 raise SettingInvalid(name if known == source else source, f"{error} (in {known})") from error
+
+
+def _check_plans(profile: Profile) -> Mapping[str, Any]:
+    """Return the plans, which can be read: a mistyped limit must not come to light with somebody's upload."""
+    try:
+        read_plans(profile.plans)
+    except ValueError as error:
+        raise SettingInvalid("MEDIAPLANE_PROFILE", f"{profile.name} {error}") from error
+    return profile.plans
 
 
 def _find_values(profile: Profile, env: Mapping[str, str], role: str) -> dict[str, Found]:

@@ -34,7 +34,7 @@ def _describe_stores(settings: Settings) -> Iterator[dict[str, Any]]:
         for name in ENTRIES:
             value = getattr(store, name)
             if value and name != "name":
-                secret = name in ("secret_access_key", "session_token")
+                secret = name in ("secret_access_key", "session_token", "cdn_keys")
                 source = store.sources.get(name, "profile " + settings.profile)
                 yield {
                     "setting": f"stores.{store.name}.{name}",

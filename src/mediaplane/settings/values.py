@@ -10,6 +10,13 @@ def text(value: Any) -> str:
     return str(value)
 
 
+def secret(value: Any) -> str:
+    text = str(value)
+    if text and (len(text) < 16 or not text.isascii() or not text.isprintable() or " " in text):
+        raise ValueError("must have 16 characters at least, of plain text without spaces")
+    return text
+
+
 def whole(low: int, high: int) -> Callable[[Any], int]:
     def read(value: Any) -> int:
         try:
@@ -85,3 +92,13 @@ def each(read: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
 
 def minutes(value: Any) -> timedelta:
     return timedelta(minutes=real(0, 10_000)(value))
+
+
+def span(low: int, high: int) -> Callable[[Any], tuple[int, ...]]:
+    def read(value: Any) -> tuple[int, ...]:
+        found = each(whole(low, high))(value)
+        if len(found) != 2 or found[0] > found[1]:
+            raise ValueError(f"must be two numbers, the smaller one first, not {value!r}")
+        return found
+
+    return read

@@ -84,8 +84,10 @@ def exists(endpoint: S3Endpoint) -> bool:
     return True
 
 
-def abort_uploads(endpoint: S3Endpoint, *, older_than: timedelta, keep: Container[str] = ()) -> int:
+def abort_uploads(endpoint: S3Endpoint, *, older_than: timedelta, keep: Container[str] = (), prefix: str = "") -> int:
     """Abort multipart uploads begun longer ago (their writer was killed) but those in `keep`; return how many.
+
+    With a `prefix` only those of keys that begin so.
 
     Raises:
         AccessDenied: the keys may not.
@@ -94,7 +96,7 @@ def abort_uploads(endpoint: S3Endpoint, *, older_than: timedelta, keep: Containe
     client, aborted = open_client(endpoint), 0
     before = datetime.now(UTC) - older_than
     with _translated(endpoint):
-        for page in client.get_paginator("list_multipart_uploads").paginate(Bucket=endpoint.bucket):
+        for page in client.get_paginator("list_multipart_uploads").paginate(Bucket=endpoint.bucket, Prefix=prefix):
             for upload in page.get("Uploads", []):
                 if upload["Initiated"] < before and upload["UploadId"] not in keep:
                     client.abort_multipart_upload(

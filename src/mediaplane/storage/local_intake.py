@@ -10,8 +10,9 @@ from mediaplane.errors import ObjectNotFound, PartsInvalid
 from mediaplane.media.ids import new_id
 from mediaplane.media.keys import ObjectKey, check_key
 from mediaplane.storage.intake import SIGNING_WINDOW, Checksums, Part, SignedPut, newest
+from mediaplane.storage.links import LinkSigner
 from mediaplane.storage.local import UNFINISHED, LocalStore
-from mediaplane.storage.signing import LinkSigner, SignedForm
+from mediaplane.storage.signing import SignedForm
 from mediaplane.storage.store import Chunks
 
 _BEGUN = "begun"  # the file that says an upload is open: without it a late part would be left behind

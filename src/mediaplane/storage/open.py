@@ -8,18 +8,20 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from mediaplane.errors import StorageError
+from mediaplane.errors import SettingInvalid, StorageError
 from mediaplane.media.keys import ObjectKey
 from mediaplane.profile import StoreSettings
 from mediaplane.settings import Settings
+from mediaplane.storage.cdn import CdnKey, CdnSigner, read_cdn_keys
 from mediaplane.storage.endpoint import S3Endpoint, endpoint_url, read_endpoint
 from mediaplane.storage.intake import Intake
+from mediaplane.storage.links import LinkSigner
 from mediaplane.storage.local import LocalStore
 from mediaplane.storage.local_intake import open_local_intake
 from mediaplane.storage.public import PublicSigner
 from mediaplane.storage.s3 import S3Store
 from mediaplane.storage.s3_intake import S3Intake
-from mediaplane.storage.signing import LinkSigner, S3Signer
+from mediaplane.storage.signing import S3Signer
 from mediaplane.storage.store import ObjectStore, Signer
 
 
@@ -96,6 +98,10 @@ def _open_bucket(settings: Settings, store: StoreSettings, lifetimes: list[timed
     public_url = store.public_url or settings.s3_public_url
     if store.tier == "public" and public_url:
         short, long = PublicSigner(public_url, own_short), PublicSigner(public_url, own_long)
+    elif cdn_url := store.cdn_url or _only_cdn(settings):
+        keys = _read_cdn_keys(settings, store)
+        short = CdnSigner(cdn_url, store.name, keys, lifetime=lifetimes[0], writer=own_short)
+        long = CdnSigner(cdn_url, store.name, keys, lifetime=lifetimes[1], writer=own_long)
     return OpenStore(
         store.name,
         S3Store(endpoint),
@@ -107,3 +113,17 @@ def _open_bucket(settings: Settings, store: StoreSettings, lifetimes: list[timed
         endpoint=endpoint,
         public=isinstance(short, PublicSigner),
     )
+
+
+def _only_cdn(settings: Settings) -> str:
+    """Return the CDN of the one store there is: an address stands for one bucket."""
+    if settings.s3_cdn_url and len(settings.stores) > 1:
+        raise SettingInvalid("S3_CDN_URL", "several stores cannot share it: give each its own `cdn_url` in the profile")
+    return settings.s3_cdn_url
+
+
+def _read_cdn_keys(settings: Settings, store: StoreSettings) -> tuple[CdnKey, ...]:
+    try:
+        return read_cdn_keys(store.cdn_keys or settings.s3_cdn_keys)
+    except ValueError as error:
+        raise SettingInvalid(store.sources.get("cdn_keys", "S3_CDN_KEYS"), str(error)) from error

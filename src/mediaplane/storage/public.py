@@ -20,6 +20,10 @@ class PublicSigner:
         """Return the object's URL."""
         return self.sign_get(key)
 
+    def sign_download(self, key: ObjectKey, *, filename: str) -> str:  # noqa: ARG002 the CDN decides
+        """Return the object's URL: under what name a public object is saved is the CDN's business."""
+        return self.sign_get(key)
+
     def sign_put(self, key: ObjectKey, *, size_bytes: int, content_type: str) -> str:
         """Return a URL of the bucket itself for PUT of exactly `size_bytes` with exactly this `Content-Type`."""
         return self._writer.sign_put(key, size_bytes=size_bytes, content_type=content_type)

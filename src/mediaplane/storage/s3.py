@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, contextmanager
 from datetime import timedelta
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -24,6 +24,7 @@ from mediaplane.media.keys import ObjectKey
 from mediaplane.storage.credentials import AWS_VARIABLES
 from mediaplane.storage.endpoint import S3Endpoint
 from mediaplane.storage.failures import translated
+from mediaplane.storage.found import Found
 from mediaplane.storage.listing import Listing
 from mediaplane.storage.store import Chunks, ObjectInfo, check_range
 from mediaplane.storage.upload import PartFeed, regroup
@@ -38,6 +39,7 @@ PART_BYTES = 16 << 20  # S3 allows 10,000 parts: objects up to 160 GB
 PARTS_AT_ONCE = 3  # of one upload: keeps a slow link busy, and costs this many parts of memory
 _READ_BYTES = 1 << 20
 _WALK_KEYS = 1000
+_PAGES = 8  # of a listing in one trip to a thread, which costs about as much as comparing a page
 _UPLOADS = 8  # multipart uploads at once; others wait
 _REQUESTS = 16  # other requests at once
 
@@ -135,6 +137,17 @@ class S3Store:
         while batch := await self._in_thread(lambda: list(islice(found, _WALK_KEYS))):
             for info in batch:
                 yield info
+
+    async def walk_pages(self, prefix: str, *, after: str = "") -> AsyncIterator[list[Found]]:
+        """Yield the same some pages at a time, and with keys that no method of ours would take; a fifth of the cost.
+
+        Raises:
+            AccessDenied: the keys may not list the bucket.
+            StorageError: anything else, also a missing bucket.
+        """
+        pages = self._listing.find_pages(prefix, after)
+        while batch := await self._in_thread(lambda: list(chain.from_iterable(islice(pages, _PAGES)))):
+            yield batch
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._requests, work)

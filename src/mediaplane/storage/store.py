@@ -42,6 +42,7 @@ class Signer(Protocol):
 
     def sign_get(self, key: ObjectKey) -> str: ...  # with or without Range
     def sign_head(self, key: ObjectKey) -> str: ...  # its own URL: S3 refuses HEAD on a URL signed for GET
+    def sign_download(self, key: ObjectKey, *, filename: str) -> str: ...  # GET, saved under that name
     def sign_put(self, key: ObjectKey, *, size_bytes: int, content_type: str) -> str: ...
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mediaplane.access.links import PlaybackTokens, ends_at
 from mediaplane.errors import LinkInvalid
 from mediaplane.media.keys import ObjectKey
-from mediaplane.storage.signing import LinkSigner
+from mediaplane.storage.links import LinkSigner
 
 HOUR = timedelta(hours=1)
 

@@ -66,6 +66,10 @@ def test_only_links_and_health_are_open(document):
         "/v1/objects/{store}/{key}",
         "/v1/assets/{asset_id}/hls/{rendition}.m3u8",
         "/v1/assets/{asset_id}/frames/{timestamp_ms}.jpg",
+        "/v1/assets/{asset_id}/transcript.{kind}",
+        "/v1/assets/{asset_id}/thumbnails.vtt",
+        "/v1/assets/{asset_id}/pictures/{picture}",
+        "/v1/cdn/{store}/{permission}/{key}",
     }
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mediaplane.errors import InvalidQuery
-from mediaplane.gateway.pages import read_asset_page, read_segment_page, write_page
+from mediaplane.gateway.pages import read_asset_page, read_object_page, read_segment_page, write_page
 
 
 def test_page_of_assets():
@@ -27,7 +27,15 @@ def test_page_absent():
     assert read_segment_page(None) is None
 
 
-@pytest.mark.parametrize("read", [read_asset_page, read_segment_page])
+def test_page_of_objects():
+    """Role and key come back exactly; text that no database takes is no page."""
+    assert read_object_page(write_page("frame", "frames/a/späte 1.jpg")) == ("frame", "frames/a/späte 1.jpg")
+    for key in ("a\0b", "a\ud800b"):
+        with pytest.raises(InvalidQuery):
+            read_object_page(write_page("frame", key))
+
+
+@pytest.mark.parametrize("read", [read_asset_page, read_object_page, read_segment_page])
 @given(text=st.text() | st.lists(st.integers() | st.text() | st.none()).map(lambda place: write_page(*place)))
 def test_page_of_any_text(read, text):
     """Nonsense, also well encoded, is refused as what it is, or happens to be a place."""

@@ -1,11 +1,14 @@
 """Keys and layouts."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mediaplane.errors import InvalidKey
-from mediaplane.media.keys import check_key
+from mediaplane.media.clip_names import name_fields
+from mediaplane.media.keys import Layout, check_key, uid_of
 from mediaplane.settings import load_settings
 
 LAYOUT = load_settings({}).layout
@@ -54,3 +57,38 @@ def test_layout_with_a_missing_field_says_which():
     """A key is never made with a hole in it."""
     with pytest.raises(InvalidKey, match="timestamp_ms"):
         LAYOUT.key("frame", asset_id="a")
+
+
+@given(one=st.text(min_size=1, max_size=200), other=st.text(min_size=1, max_size=200))
+def test_no_two_owners_share_a_uid(one, other):
+    """Every owner has a part of a key of their own, whatever characters the name has."""
+    assert re.fullmatch(r"[A-Za-z0-9_~-]{1,100}", uid_of(one))
+    assert (uid_of(one) == uid_of(other)) == (one == other)
+
+
+def test_uid_of_a_plain_name_is_the_name():
+    """What a deployment has written under a plain id is found under it; anything else is told apart by its digest."""
+    assert uid_of("user_4711-b") == "user_4711-b"
+    assert uid_of("a@b.c") != uid_of("a-b-c") == "a-b-c"
+    assert uid_of("../x").startswith("x~")
+
+
+def test_prefixes_hold_all_of_an_asset_and_nothing_of_another():
+    """What is listed to prove that nothing is left begins as the asset's keys do, and no other asset's."""
+    layout = load_settings({"MEDIAPLANE_PROFILE": "viral-clip"}).layout
+    assert layout.prefixes("uid", uid="u") == {"users/u/"}
+    assert layout.prefixes("asset_id", uid="u", asset_id="a") == {"users/u/a/"}
+    flat = Layout({"poster": "posters/{asset_id}.jpg", "clip": "c-{asset_id}x/{clip_id}", "log": "logs/{job_id}"})
+    assert flat.prefixes("asset_id", uid="u", asset_id="a") == {"posters/a.jpg"}
+    assert flat.prefixes("uid", uid="u") == set()
+    beside = Layout({"avatar": "users/{uid}/avatar.jpg", "frame": "users/{uid}/{asset_id}/{timestamp_ms}.jpg"})
+    assert beside.prefixes("asset_id", uid="u", asset_id="a") == {"users/u/a/"}, "an asset is not its owner"
+
+
+def test_clip_names_are_read_back():
+    """The numbers, title and style of a clip stand in its key."""
+    layout = load_settings({"MEDIAPLANE_PROFILE": "viral-clip"}).layout
+    named = name_fields(highlight=3, version=12, title="Größte_Szene / 2024 🔥", style="vertical")
+    key = layout.key("clip", uid="u", asset_id="a", clip_id="c", **named)
+    assert key == "users/u/a/clips/clip_03_12_größte-szene-2024_vertical.mp4"
+    assert layout.read("clip", key) == {"uid": "u", "asset_id": "a", **named}

@@ -19,6 +19,8 @@ class Rendition:
     frame_rate: float | None
     bandwidth: int
     codecs: str
+    language: str = ""
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)

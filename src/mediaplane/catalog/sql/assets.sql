@@ -4,6 +4,12 @@ INSERT INTO assets (asset_id, owner, team, title, status, digest)
 VALUES (%(asset_id)s, %(owner)s, %(team)s, %(title)s, %(status)s, %(digest)s)
 RETURNING *;
 
+-- name: insert_new
+-- Add an asset, unless another transaction has just done so: waits for it.
+INSERT INTO assets (asset_id, owner, team, title, status, digest)
+VALUES (%(asset_id)s, %(owner)s, %(team)s, %(title)s, %(status)s, %(digest)s)
+ON CONFLICT (asset_id) DO NOTHING;
+
 -- name: get
 -- One asset by id; an owner and a team narrow it.
 SELECT * FROM assets
@@ -58,6 +64,10 @@ UPDATE assets SET status = 'ready',
             SELECT sum(duration_us) AS length_us FROM hls_segments s WHERE s.asset_id = %(asset_id)s GROUP BY rendition) r)),
     error_code = NULL, error_message = NULL, ready_at = now(), updated_at = now()
 WHERE asset_id = %(asset_id)s;
+
+-- name: note_length
+-- How long it is, as it was found by decoding all of it.
+UPDATE assets SET duration_ms = %(duration_ms)s, updated_at = now() WHERE asset_id = %(asset_id)s;
 
 -- name: mark_failed
 -- A stage failed for good.

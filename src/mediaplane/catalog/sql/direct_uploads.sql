@@ -1,9 +1,9 @@
 -- name: open
 -- Begin a client's upload.
 INSERT INTO uploads (upload_id, asset_id, owner, team, store, key, way, name, size_bytes, digest, md5, content_type,
-                     part_bytes, write_once)
+                     part_bytes, write_once, reserved_bytes, urls_live)
 SELECT %(upload_id)s, asset_id, owner, team, %(store)s, %(key)s, %(way)s, %(name)s, %(size_bytes)s, %(digest)s, %(md5)s,
-       %(content_type)s, %(part_bytes)s, %(write_once)s
+       %(content_type)s, %(part_bytes)s, %(write_once)s, %(reserved_bytes)s, %(urls_live)s
 FROM assets WHERE asset_id = %(asset_id)s
 RETURNING *;
 

@@ -5,6 +5,10 @@ WHERE store = %(store)s AND due_at <= now()
   AND NOT EXISTS (SELECT FROM objects o WHERE o.store = b.store AND o.key = b.key)  -- never bytes that have a row
 ORDER BY due_at, key LIMIT %(limit)s FOR UPDATE SKIP LOCKED;
 
+-- name: left_at
+-- Since when the bytes at a key are to be removed.
+SELECT created_at FROM outbox WHERE store = %(store)s AND key = %(key)s;
+
 -- name: put_unowned
 -- Bytes that nobody owns are to be removed; one that has a row by now is not.
 INSERT INTO outbox (store, key, asset_id, owner, team, size_bytes)
@@ -14,9 +18,13 @@ WHERE NOT EXISTS (SELECT FROM objects o WHERE o.store = %(store)s AND o.key = fo
 ON CONFLICT (store, key) DO NOTHING;
 
 -- name: done
--- The bytes are gone; a key whose writer may still have been at work comes up once more.
+-- The bytes are gone; a key whose writer may still have been at work comes up once more. Before that, what is held for
+-- a client's URL comes up when the URL has ended, and is free then.
 WITH again AS (
-    UPDATE outbox SET due_at = again_at, again_at = NULL, size_bytes = 0
+    UPDATE outbox SET size_bytes = 0,
+        due_at = CASE WHEN held_until > now() THEN held_until ELSE again_at END,
+        again_at = CASE WHEN held_until > now() THEN again_at END,
+        held_bytes = CASE WHEN held_until > now() THEN held_bytes ELSE 0 END
     WHERE store = %(store)s AND key = ANY(%(keys)s) AND again_at IS NOT NULL RETURNING key)
 DELETE FROM outbox WHERE store = %(store)s AND key = ANY(%(keys)s) AND again_at IS NULL;
 

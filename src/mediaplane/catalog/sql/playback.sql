@@ -1,10 +1,11 @@
 -- name: put_rendition
 -- Add a rendition or widen its peak bandwidth: each chunk brings its own.
-INSERT INTO renditions (asset_id, name, owner, team, kind, width, height, frame_rate, bandwidth, codecs)
-SELECT asset_id, %(name)s, owner, team, %(kind)s, %(width)s, %(height)s, %(frame_rate)s, %(bandwidth)s, %(codecs)s
+INSERT INTO renditions (asset_id, name, owner, team, kind, width, height, frame_rate, bandwidth, codecs, language, title)
+SELECT asset_id, %(name)s, owner, team, %(kind)s, %(width)s, %(height)s, %(frame_rate)s, %(bandwidth)s, %(codecs)s, %(language)s, %(title)s
 FROM assets WHERE asset_id = %(asset_id)s
 ON CONFLICT (asset_id, name) DO UPDATE SET bandwidth = greatest(renditions.bandwidth, excluded.bandwidth),
-    width = excluded.width, height = excluded.height, frame_rate = excluded.frame_rate, codecs = excluded.codecs;
+    width = excluded.width, height = excluded.height, frame_rate = excluded.frame_rate, codecs = excluded.codecs,
+    language = excluded.language, title = excluded.title;
 
 -- name: drop_segments
 -- Forget a rendition's segments of one chunk.
@@ -18,7 +19,7 @@ FROM unnest(%(keys)s::text[], %(durations)s::bigint[], %(sizes)s::bigint[]) WITH
 
 -- name: renditions
 -- An asset's renditions, best video first, audio last.
-SELECT name, kind, width, height, frame_rate, bandwidth, codecs FROM renditions
+SELECT name, kind, width, height, frame_rate, bandwidth, codecs, language, title FROM renditions
 WHERE asset_id = %(asset_id)s ORDER BY kind DESC, height DESC NULLS LAST, name;
 
 -- name: segments
@@ -29,7 +30,7 @@ WHERE asset_id = %(asset_id)s AND rendition = %(rendition)s ORDER BY chunk, posi
 -- name: drop_stale_segments
 -- Forget segments of chunks that the plan no longer has, and of renditions that are no longer made.
 DELETE FROM hls_segments WHERE asset_id = %(asset_id)s
-    AND (rendition <> ALL(%(names)s) OR (rendition <> 'audio' AND chunk >= %(chunks)s));
+    AND (rendition <> ALL(%(names)s) OR (rendition !~ '^audio' AND chunk >= %(chunks)s));
 
 -- name: drop_stale_renditions
 -- Forget renditions that are no longer made.

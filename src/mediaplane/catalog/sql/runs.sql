@@ -141,3 +141,11 @@ WHERE r.state = 'queued' AND r.run_after < now() - %(late)s
   AND NOT EXISTS (SELECT FROM pgqueuer q
                   WHERE q.dedupe_key = r.run_id AND q.dedupe_key IS NOT NULL AND q.status IN ('queued', 'picked'))
 ORDER BY r.priority DESC, r.created_at LIMIT %(limit)s;
+
+-- name: insert_done
+-- Note a run whose work was done together with another's, which its worker still holds.
+INSERT INTO stage_runs (run_id, asset_id, owner, team, stage, chunk, params, inputs_digest, state, outputs, progress,
+                        attempt, worker, created_at, started_at, finished_at)
+SELECT %(run_id)s, host.asset_id, host.owner, host.team, %(stage)s, host.chunk, %(params)s, %(inputs_digest)s, 'done',
+       %(outputs)s, 1, host.attempt, host.worker, clock_timestamp(), host.started_at, now()
+FROM stage_runs host WHERE host.run_id = %(host)s;

@@ -28,6 +28,7 @@ from mediaplane.gateway.routes.uploads import sessions
 from mediaplane.gateway.upload_views import MAX_NUMBERS, MAX_SAID_PARTS
 from mediaplane.gateway.views import View
 from mediaplane.gateway.who import May, Permit, current_principal
+from mediaplane.media.ids import check_id
 from mediaplane.media.types import read_type
 
 tokens = APIRouter(prefix="/v1/companion", tags=["uppy"])
@@ -194,7 +195,14 @@ def _wish(filename: str, media_type: str, metadata: Mapping[str, Any], *, way: s
         way=way,
         title=clean_title(str(metadata.get("title") or ""))[:MAX_NAME_CHARS],
         plans_parts=False,
+        task=_id_in(metadata, "task"),
+        submission=_id_in(metadata, "submission"),
     )
+
+
+def _id_in(metadata: Mapping[str, Any], name: str) -> str:
+    """Return an id that the page set in `file.meta`, empty where it set none."""
+    return check_id(str(metadata[name])) if metadata.get(name) else ""
 
 
 def _lifetime_seconds(permit: Permit) -> int:

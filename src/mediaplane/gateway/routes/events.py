@@ -31,7 +31,8 @@ After = Annotated[int | None, Query(ge=0, lt=1 << 63, description="The same, for
 
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "Messages `snapshot`, `asset`, `stage`, `upload`, `clip`, each with JSON as its data",
+        "description": "Messages `snapshot`, `asset`, `stage`, `upload`, `clip`, `submission`, `task`, each with JSON "
+        "as its data",
         "content": {
             "text/event-stream": {
                 "schema": {"type": "string"},

@@ -3,7 +3,6 @@
 The link says which object, which method and until when; for a PUT also which size and type.
 """
 
-from collections.abc import AsyncGenerator
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
@@ -11,32 +10,22 @@ from starlette.requests import ClientDisconnect
 
 from mediaplane.catalog import direct_uploads, objects
 from mediaplane.catalog.objects import Object
-from mediaplane.errors import InvalidRange, LinkInvalid, ObjectNotFound, UploadTooLarge
-from mediaplane.gateway.body import BodyResponse
+from mediaplane.errors import LinkInvalid, ObjectNotFound, UploadTooLarge
+from mediaplane.gateway.body import in_pieces
 from mediaplane.gateway.context import Context, Here
+from mediaplane.gateway.delivery import Delivery
 from mediaplane.gateway.forms import limited, read_form
 from mediaplane.gateway.problems import problem
-from mediaplane.gateway.ranges import (
-    ByteRange,
-    http_date,
-    is_unchanged,
-    quote_etag,
-    range_applies,
-    read_range,
-)
+from mediaplane.gateway.ranges import quote_etag
 from mediaplane.media.keys import check_key
 from mediaplane.storage.intake import MAX_PART_BYTES
+from mediaplane.storage.links import LinkSigner
 from mediaplane.storage.local_intake import LocalIntake
-from mediaplane.storage.signing import LinkSigner
-from mediaplane.storage.store import Chunks, ObjectInfo, ObjectStore
+from mediaplane.storage.store import ObjectStore
 
 router = APIRouter(prefix="/v1/objects", tags=["objects"])
 
-PIECE_BYTES = 256 * 1024
 MAX_AGE_SECONDS = 600
-
-# What people have uploaded must not act as a page of this origin.
-_HARMLESS = "sandbox; default-src 'none'; img-src 'self' data:; media-src 'self'; style-src 'unsafe-inline'"
 
 StoreName = Annotated[str, Path(max_length=64)]
 Key = Annotated[str, Path(max_length=1024)]
@@ -47,17 +36,13 @@ Key = Annotated[str, Path(max_length=1024)]
 async def read_object(here: Here, request: Request, store: StoreName, key: Key) -> Response:
     """Return the object or the range of it that was asked for."""
     opened, row = await _permitted(here, request, store, key)
-    info = await opened.stat(check_key(key))
-    headers = _describe(info, row)
-    if is_unchanged(request.headers, info):
-        return Response(status_code=304, headers=headers)
-    try:
-        wanted = request.headers.get("range") if range_applies(request.headers, info) else None
-        part = read_range(wanted, info.size_bytes)
-    except InvalidRange as error:
-        refused = {"accept-ranges": "bytes", "content-range": f"bytes */{info.size_bytes}"}
-        return problem(416, error.code, error.message, headers=refused)
-    return _answer(request, opened, info, headers, part)
+    delivery = Delivery(
+        opened,
+        row,
+        cache_control=f"private, max-age={MAX_AGE_SECONDS}",
+        filename=request.query_params.get("filename", ""),
+    )
+    return await delivery.answer(request)
 
 
 @router.put("/{store}/{key:path}", status_code=200, response_class=Response)
@@ -73,7 +58,7 @@ async def write_object(here: Here, request: Request, store: StoreName, key: Key)
         raise LinkInvalid("this link was used: its object is there already")
     content_type = request.headers.get("content-type", "")
     try:
-        info = await opened.put(check_key(key), _pieces(request.stream()), content_type=content_type)
+        info = await opened.put(check_key(key), in_pieces(request.stream()), content_type=content_type)
     except ClientDisconnect:
         return Response(status_code=400)  # nobody reads it; the store keeps nothing of a put cut off
     return Response(headers={"etag": quote_etag(info.etag)})
@@ -92,7 +77,7 @@ async def write_form(here: Here, request: Request, store: StoreName) -> Response
         raise LinkInvalid("this form was used: its object is there already")
     opened = here.plane.stores[store].store
     try:
-        info = await opened.put(key, _pieces(limited(form.file, largest_bytes)), content_type=row.content_type)
+        info = await opened.put(key, in_pieces(limited(form.file, largest_bytes)), content_type=row.content_type)
     except ClientDisconnect:
         return Response(status_code=400)
     return Response(status_code=201, headers={"etag": quote_etag(info.etag)})
@@ -110,7 +95,7 @@ async def _write_part(here: Context, request: Request, store: str, key: str, *, 
     if size_bytes > largest_bytes:
         raise UploadTooLarge(f"a part has at most {largest_bytes} bytes")
     try:
-        etag = await intake.take_part(check_key(key), ref, number, _pieces(request.stream()))
+        etag = await intake.take_part(check_key(key), ref, number, in_pieces(request.stream()))
     except ClientDisconnect:
         return Response(status_code=400)
     return Response(headers={"etag": quote_etag(etag)})
@@ -140,40 +125,3 @@ async def _permitted(here: Context, request: Request, store: str, key: str) -> t
     async with here.connection() as conn:
         row = await objects.get(conn, store, key)
     return opened.store, row
-
-
-def _describe(info: ObjectInfo, row: Object) -> dict[str, str]:
-    return {
-        "accept-ranges": "bytes",
-        "etag": quote_etag(info.etag),
-        "last-modified": http_date(info.modified_at),
-        "cache-control": f"private, max-age={MAX_AGE_SECONDS}",
-        "content-type": row.content_type,
-        "content-security-policy": _HARMLESS,
-    }
-
-
-def _answer(
-    request: Request, store: ObjectStore, info: ObjectInfo, headers: dict[str, str], part: ByteRange | None
-) -> Response:
-    whole = ByteRange(0, info.size_bytes)
-    sent = part or whole
-    headers["content-length"] = str(sent.length)
-    if part is not None:
-        headers["content-range"] = part.content_range(info.size_bytes)
-    status = 200 if part is None else 206
-    if request.method == "HEAD" or sent.length == 0:
-        return Response(status_code=status, headers=headers)
-    body = _pieces(store.read(info.key, start=sent.start, length=sent.length))
-    return BodyResponse(body, status_code=status, headers=headers)
-
-
-async def _pieces(chunks: Chunks) -> AsyncGenerator[bytes]:
-    """Pass chunks on in pieces of bounded size, so that memory stays flat whatever the store reads at once."""
-    try:
-        async for chunk in chunks:
-            for start in range(0, len(chunk), PIECE_BYTES):
-                yield chunk[start : start + PIECE_BYTES]
-    finally:
-        if isinstance(chunks, AsyncGenerator):
-            await chunks.aclose()  # now, not when the garbage is collected: it holds a file or a connection

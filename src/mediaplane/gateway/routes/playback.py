@@ -11,7 +11,7 @@ from mediaplane.catalog import assets, objects
 from mediaplane.errors import ObjectNotFound
 from mediaplane.gateway.context import Here, Id
 from mediaplane.gateway.views import MAX_TIME_MS
-from mediaplane.media.keys import ObjectKey
+from mediaplane.media.keys import ObjectKey, uid_of
 
 router = APIRouter(prefix="/v1/assets/{asset_id}", tags=["playback"])
 
@@ -48,7 +48,10 @@ async def show_frame(
 ) -> RedirectResponse:
     """Send the client to a kept frame's bytes."""
     here.tokens.check_token(asset_id, token)
-    key = here.plane.settings.layout.key("frame", asset_id=asset_id, timestamp_ms=timestamp_ms)
+    async with here.rows(of_asset(asset_id)) as conn:
+        asset = await assets.get(conn, asset_id)
+    uid = uid_of(asset.owner)
+    key = here.plane.settings.layout.key("frame", asset_id=asset_id, uid=uid, timestamp_ms=timestamp_ms)
     store = await _find_store(here, asset_id, key)
     signer = here.signers[store]
     url = signer.sign_head(key) if request.method == "HEAD" else signer.sign_get(key)  # S3 binds the method

@@ -44,12 +44,14 @@ async def begin_upload(permit: May.upload, wanted: UploadRequest, once: JustOnce
         way=choose_way(size_bytes=wanted.size_bytes, in_parts=wanted.multipart),
         title=clean_title(wanted.title),
         checksums=Checksums(wanted.sha256 or "", wanted.md5 or ""),
+        task=wanted.task or "",
+        submission=wanted.submission or "",
     )
 
     async def begin() -> tuple[int, UploadView]:
         begun = await uploads.begin(permit.principal, wish)
         if isinstance(begun, Known):
-            return 200, _known(wish, begun.asset_id)
+            return 200, _known(wish, begun)
         return 201, _open_view(permit.here, uploads, begun, Progress((), 0))
 
     return await once.answer(begin)
@@ -152,10 +154,11 @@ def _summary(here: Context, upload: DirectUpload) -> UploadSummary:
     return summary
 
 
-def _known(wish: Wish, asset_id: str) -> UploadView:
+def _known(wish: Wish, known: Known) -> UploadView:
     return UploadView(
         upload_id=None,
-        asset_id=asset_id,
+        asset_id=known.asset_id,
+        submission_id=known.submission_id,
         state="completed",
         reused=True,
         name=wish.name,

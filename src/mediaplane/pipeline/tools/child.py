@@ -21,7 +21,18 @@ from mediaplane.pipeline.tools.failures import Tail, failure, rebuild
 READ_BYTES = 1 << 16
 MAX_STDOUT_BYTES = 256 << 20
 # What a child may know of our environment. Everything else may be a credential.
-PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "PYTHONPATH")
+PASSED_ON = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "PYTHONPATH",
+    "TESSDATA_PREFIX",
+)
 LAUNCHER = str(Path(__file__).with_name("launch.py"))
 
 

@@ -14,18 +14,20 @@ from mediaplane.pipeline.tools import ffmpeg
 from mediaplane.pipeline.tools.answer import Report, answer
 from mediaplane.pipeline.tools.audio import progress_reader
 from mediaplane.pipeline.tools.child import Limits, ask
-from mediaplane.pipeline.tools.encode import (
-    OFFSET_US,
-    FrameGrid,
-    RenditionSize,
-    chunk_arguments,
-    even_side,
-    frame_grid,
-    rendition_ladder,
-)
+from mediaplane.pipeline.tools.encode import OFFSET_US, FrameGrid, chunk_arguments, frame_grid, still_grid
 from mediaplane.pipeline.tools.fragments import first_time_us, read_rendition
 from mediaplane.pipeline.tools.lines import Line
-from mediaplane.pipeline.tools.results import Chunk, ChunkResult, EncodedRendition, OcrOptions, Probe, VideoStream
+from mediaplane.pipeline.tools.results import (
+    Candidate,
+    Chunk,
+    ChunkResult,
+    EncodedRendition,
+    OcrOptions,
+    Probe,
+    SpriteSheet,
+    VideoStream,
+)
+from mediaplane.pipeline.tools.sizes import RenditionSize, even_side, rendition_ladder
 from mediaplane.pipeline.tools.source import input_arguments
 
 if TYPE_CHECKING:  # numpy, OpenCV and PyAV take most of a second to import, and only reading text needs them
@@ -54,7 +56,7 @@ async def encode_chunk(
     ca_file: str | None = None,
     threads: int = 2,
 ) -> ChunkResult:
-    """Encode and read one chunk into `out_dir`: `{rendition}/`, `frames/{timestamp_ms}.jpg`, `debug/`.
+    """Encode and read one chunk into `out_dir`: `{rendition}/`, `frames/{timestamp_ms}.jpg`, `sprites/`, `debug/`.
 
     `threads` is for each encoder and the decoder. Without `ocr` no frame is looked at and none is kept.
 
@@ -87,12 +89,12 @@ def _work(request: dict[str, Any], report: Report) -> dict[str, Any]:
     probe = Probe.from_json(request["probe"])
     ocr = OcrOptions.from_json(request["ocr"]) if request["ocr"] else None
     assert probe.video is not None
-    reader = _open_reader(probe.video, ocr) if ocr else None
+    reader = open_reader(probe.video, ocr) if ocr else None
     encoding = Encoding(request, probe, report)
     try:
         result = encoding.run(reader)
     except _LandedLate:
-        reader = _open_reader(probe.video, ocr) if ocr else None
+        reader = open_reader(probe.video, ocr) if ocr else None
         result = encoding.run(reader, seek_early_us=SEEK_EARLY_US)
     data = result.to_json()
     if ocr and ocr.debug_pictures:
@@ -102,7 +104,8 @@ def _work(request: dict[str, Any], report: Report) -> dict[str, Any]:
     return data
 
 
-def _open_reader(video: VideoStream, ocr: OcrOptions) -> Reader:
+def open_reader(video: VideoStream, ocr: OcrOptions) -> Reader:
+    """Return who reads frames of this size, with its models loaded."""
     import cv2
 
     from mediaplane.pipeline.tools.engine import open_engine
@@ -136,11 +139,12 @@ class Encoding:
     def run(self, reader: Reader | None, *, seek_early_us: int = 0) -> ChunkResult:
         """Encode, let `reader` look at the sampled frames, and return what there is."""
         grid = frame_grid(self._video, self._chunk, self._frames_per_second) if reader else None
+        stills = still_grid(self._video, self._chunk)
         arguments = chunk_arguments(
             self._source, self._probe, self._chunk, self._sizes, grid,
-            threads=self._threads, seek_early_us=seek_early_us,
+            threads=self._threads, stills=stills, seek_early_us=seek_early_us,
         )  # fmt: skip
-        for folder in [*(size.name for size in self._sizes), "frames"]:
+        for folder in [*(size.name for size in self._sizes), "frames", "stills"]:
             (self._out_dir / folder).mkdir(parents=True, exist_ok=True)
         with ffmpeg.running(arguments, cwd=self._out_dir) as output:
             kept = self._look(output, grid, reader) if grid and reader else self._listen(output)
@@ -149,7 +153,18 @@ class Encoding:
             self._check_first(renditions[0])
         end_us = self._chunk.start_us + sum(segment.duration_us for segment in renditions[0].segments)
         lines = reader.finish((end_us + 999) // 1000) if reader else []
-        return ChunkResult(end_us=end_us, renditions=renditions, frames=kept, lines=lines)
+        sheets, candidates = self._preview(stills) if stills else ([], [])
+        return ChunkResult(
+            end_us=end_us, renditions=renditions, frames=kept, lines=lines, sheets=sheets, candidates=candidates
+        )
+
+    def _preview(self, grid: FrameGrid) -> tuple[list[SpriteSheet], list[Candidate]]:
+        from mediaplane.pipeline.tools.stills import find_candidates, make_sheets, read_stills
+
+        found = read_stills(self._out_dir / "stills", grid)
+        prefix = f"c{self._chunk.index:05d}"
+        sheets = make_sheets(found, self._out_dir / "sprites", prefix=prefix, tile_ms=self._chunk.still_ms)
+        return sheets, find_candidates(found)
 
     def _look(self, output: IO[bytes], grid: FrameGrid, reader: Reader) -> list[int]:
         from mediaplane.pipeline.tools.pictures import write_jpeg

@@ -42,15 +42,27 @@ async def cut_fast(
 
 
 async def cut_exact(
-    source: str, probe: Probe, out_path: Path, start_ms: int, end_ms: int, *, limits: Limits, ca_file: str | None = None
+    source: str,
+    probe: Probe,
+    out_path: Path,
+    start_ms: int,
+    end_ms: int,
+    *,
+    limits: Limits,
+    ca_file: str | None = None,
+    aspect: Fraction | None = None,
 ) -> ClipResult:
     """Re-encode `start_ms` to `end_ms`; first and last frame are exact, and nothing is hidden in the file.
+
+    With an `aspect` the middle of the picture is cut out in that shape.
 
     Raises:
         InvalidRange: the range is empty or begins after the end.
         MediaError, StorageError, ToolFailed: the source cannot be read.
     """
-    request = _request(source, probe, out_path, start_ms, end_ms) | {"mode": "exact", "ca_file": ca_file}
+    shape = [aspect.numerator, aspect.denominator] if aspect else None
+    asked = {"mode": "exact", "ca_file": ca_file, "aspect": shape}
+    request = _request(source, probe, out_path, start_ms, end_ms) | asked
     return ClipResult.from_json(await ask("cut", request, limits=limits))
 
 
@@ -182,6 +194,7 @@ def _encode(request: dict[str, Any], probe: Probe, start: Start | None, out_path
         end_us=request["end_us"],
         shown_pts=None if start is None else start.shown_pts,
         seek_us=seek_us,
+        aspect=Fraction(*request["aspect"]) if request.get("aspect") else None,
     )
     ffmpeg.run([*arguments, str(out_path)])
 

@@ -14,74 +14,25 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 
-from mediaplane.pipeline.tools.filters import plain_picture
-from mediaplane.pipeline.tools.results import Chunk, Probe, VideoStream
+from mediaplane.pipeline.tools.filters import matrix_name, may_jump, plain_picture, steady_times
+from mediaplane.pipeline.tools.results import AudioStream, Chunk, Probe, VideoStream
+from mediaplane.pipeline.tools.sizes import (
+    RenditionSize,
+    cropped_size,
+    even_below,
+    even_side,
+    h264_level,
+    rendition_ladder,
+)
 
 OFFSET_US = 1_000_000  # where time 0 lies in what is played
 SEGMENT_SECONDS = 6
 AUDIO_BITRATE = "96k"
 AUDIO_RATES = (44100, 48000)
+MAX_TRACKS = 8  # of sound that can be chosen from
 MAX_TICKS_PER_SECOND = 1_000_000  # MP4 keeps durations of frames in 32 bits: finer ticks overflow in seconds
 BEST_PROXY_SIDE = 1080
-
-# Level: macroblocks a second, macroblocks a frame. Source: ITU-T H.264, table A-1.
-_LEVELS = {
-    "3.0": (40_500, 1_620), "3.1": (108_000, 3_600), "3.2": (216_000, 5_120), "4.0": (245_760, 8_192),
-    "4.2": (522_240, 8_704), "5.0": (589_824, 22_080), "5.1": (983_040, 36_864), "5.2": (2_073_600, 36_864),
-    "6.0": (4_177_920, 139_264), "6.1": (8_355_840, 139_264),
-}  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class RenditionSize:
-    """A rendition to be made: square pixels, even sides."""
-
-    name: str
-    width: int
-    height: int
-
-
-def rendition_ladder(
-    width: int, height: int, *, short_sides: Sequence[int], sample_aspect: Fraction = Fraction(1)
-) -> list[RenditionSize]:
-    """Return the renditions of a picture, largest first, named by their short side.
-
-    One for each of `short_sides` that the source reaches, and one of the source's own size where that is below
-    the largest of them. Nothing is enlarged.
-    """
-    shown_width = width * sample_aspect if sample_aspect >= 1 else Fraction(width)
-    shown_height = Fraction(height) if sample_aspect >= 1 else height / sample_aspect
-    short = min(shown_width, shown_height)
-    sides = {side for side in short_sides if side <= short}
-    if not short_sides or short < max(short_sides):
-        sides.add(int(short))
-    made = (_scaled(shown_width, shown_height, Fraction(side) / short) for side in sorted(sides, reverse=True))
-    return list({size.name: size for size in made}.values())
-
-
-def _scaled(width: Fraction, height: Fraction, factor: Fraction) -> RenditionSize:
-    short, long = sorted((width, height))
-    even_short = _even(short * factor)
-    even_long = max(even_short, min(_even(long), round(long * factor / 2) * 2))
-    pair = (even_short, even_long) if width <= height else (even_long, even_short)
-    return RenditionSize(f"{even_short}p", *pair)
-
-
-def _even(side: Fraction) -> int:
-    return max(2, int(side) // 2 * 2)
-
-
-def h264_level(width: int, height: int, frame_rate: Fraction) -> str:
-    """Return the lowest level that holds the picture.
-
-    x264 would choose one by the header's rate, which is 1000 for some recordings of variable rate, and a player
-    refuses what it believes to be level 6.2.
-    """
-    blocks = ceil(width / 16) * ceil(height / 16)
-    fitting = (
-        name for name, (a_second, a_frame) in _LEVELS.items() if blocks <= a_frame and blocks * frame_rate <= a_second
-    )
-    return next(fitting, "6.2")
+STILL_SIDE = 240  # the longer side of a picture of the scrubbing preview
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +52,7 @@ class FrameGrid:
         return int((self.first + position) * 1000 / self.rate)
 
 
-def frame_grid(video: VideoStream, chunk: Chunk, frames_per_second: float) -> FrameGrid:
+def frame_grid(video: VideoStream, chunk: Chunk, frames_per_second: float | Fraction) -> FrameGrid:
     """Return which samples lie in `chunk`."""
     rate = Fraction(str(frames_per_second))
 
@@ -110,6 +61,24 @@ def frame_grid(video: VideoStream, chunk: Chunk, frames_per_second: float) -> Fr
 
     first = 0 if chunk.start_pts is None else number(chunk.start_pts)
     return FrameGrid(rate, first, None if chunk.end_pts is None else number(chunk.end_pts))
+
+
+def still_grid(video: VideoStream, chunk: Chunk) -> FrameGrid | None:
+    """Return which pictures of the scrubbing preview lie in `chunk`; None: none."""
+    if not chunk.still_ms:
+        return None
+    grid = frame_grid(video, chunk, Fraction(1000, chunk.still_ms))
+    end = grid.end
+    if end is None and chunk.end_us is not None:
+        end = max(1, ceil(chunk.end_us * grid.rate / 1_000_000))
+    return None if end is not None and end <= grid.first else grid
+
+
+def still_size(video: VideoStream) -> tuple[int, int]:
+    """Return width and height of a picture of the scrubbing preview, as a player shows it."""
+    width, height = video.width * video.sample_aspect, Fraction(video.height)
+    factor = min(Fraction(1), STILL_SIDE / max(width, height))
+    return even_below(width * factor), even_below(height * factor)
 
 
 def segment_seconds(chunk: Chunk) -> Fraction:
@@ -128,17 +97,18 @@ def chunk_arguments(
     grid: FrameGrid | None,
     *,
     threads: int,
+    stills: FrameGrid | None = None,
     seek_early_us: int = 0,
 ) -> list[str]:
     """Return the arguments that encode one chunk, to be run in its output directory.
 
-    Writes `{name}/` with init, segments and `chunk.m3u8` for each size; with a grid the sampled frames go to stdout
-    as raw yuv420p of even sides, otherwise ffmpeg's progress does.
+    Writes `{name}/` with init, segments and `chunk.m3u8` for each size, and small pictures into `stills/`; with a grid
+    the sampled frames go to stdout as raw yuv420p of even sides, otherwise ffmpeg's progress does.
     """
     assert probe.video is not None
     video = probe.video
     arguments = [*_threads(threads), "-copyts", *seek(chunk, video, seek_early_us), *source]
-    arguments += ["-filter_complex", _chunk_graph(video, chunk, sizes, grid)]
+    arguments += ["-filter_complex", _chunk_graph(probe, chunk, sizes, grid, stills)]
     for number in range(len(sizes)):
         arguments += ["-map", f"[r{number}]"]
     arguments += [*_h264(crf=23), *_aligned(segment_seconds(chunk)), *_timing(video), "-threads:v", str(threads)]
@@ -147,9 +117,22 @@ def chunk_arguments(
     arguments += [*_hls(segment_seconds(chunk), f"c{chunk.index:05d}"), *offset(probe)]
     names = " ".join(f"v:{number},name:{size.name}" for number, size in enumerate(sizes))
     arguments += ["-var_stream_map", names, "%v/chunk.m3u8"]
+    if stills:
+        arguments += ["-map", "[stills]", "-fps_mode", "passthrough", "-c:v", "mjpeg", "-q:v", "3", "-threads:v", "1"]
+        arguments += ["-f", "image2", "stills/%06d.jpg"]
     if grid is None:
         return ["-progress", "pipe:1", "-stats_period", "0.5", *arguments]
     return [*arguments, "-map", "[frames]", "-fps_mode", "passthrough", "-f", "rawvideo", "pipe:1"]
+
+
+def reading_arguments(
+    source: Sequence[str], video: VideoStream, chunk: Chunk, grid: FrameGrid, *, threads: int, seek_early_us: int
+) -> list[str]:
+    """Return the arguments that send a chunk's sampled frames to stdout, the same as `chunk_arguments` does."""
+    chain = [trim(chunk.start_pts, chunk.end_pts), *plain_picture(video), _sampling(video, grid)]
+    arguments = [*_threads(threads), "-copyts", *seek(chunk, video, seek_early_us), *source]
+    arguments += ["-filter_complex", f"[0:{video.index}]{','.join(chain)}[frames]", "-map", "[frames]"]
+    return [*arguments, "-fps_mode", "passthrough", "-f", "rawvideo", "pipe:1"]
 
 
 def seek(chunk: Chunk, video: VideoStream, early_us: int = 0) -> list[str]:
@@ -174,10 +157,15 @@ def _threads(threads: int) -> list[str]:
     return ["-threads", str(threads), "-filter_complex_threads", "1"]
 
 
-def _chunk_graph(video: VideoStream, chunk: Chunk, sizes: Sequence[RenditionSize], grid: FrameGrid | None) -> str:
-    branches = [f"[s{number}]" for number in range(len(sizes))] + (["[f]"] if grid else [])
+def _chunk_graph(
+    probe: Probe, chunk: Chunk, sizes: Sequence[RenditionSize], grid: FrameGrid | None, stills: FrameGrid | None
+) -> str:
+    assert probe.video is not None
+    video = probe.video
+    branches = [f"[s{number}]" for number in range(len(sizes))] + ["[f]"] * bool(grid) + ["[p]"] * bool(stills)
     limits = trim(chunk.start_pts, chunk.end_pts)
-    shared = ",".join([limits, *plain_picture(video), f"split={len(branches)}"])
+    repair = [steady_times("setpts", video.frame_rate)] if may_jump(probe) else []
+    shared = ",".join([limits, *repair, *plain_picture(video), f"split={len(branches)}"])
     graph = [f"[0:{video.index}]{shared}{''.join(branches)}"]
     graph += [
         f"[s{number}]scale={size.width}:{size.height},setsar=1,format=pix_fmts=yuv420p:color_ranges=tv[r{number}]"
@@ -185,6 +173,8 @@ def _chunk_graph(video: VideoStream, chunk: Chunk, sizes: Sequence[RenditionSize
     ]
     if grid:
         graph.append(f"[f]{_sampling(video, grid)}[frames]")
+    if stills:
+        graph.append(f"[p]{_still(video, stills)}[stills]")
     return ";".join(graph)
 
 
@@ -194,19 +184,25 @@ def trim(start_pts: int | None, end_pts: int | None) -> str:
     return f"trim={':'.join(ends)}" if ends else "null"
 
 
+def _still(video: VideoStream, grid: FrameGrid) -> str:
+    # Sampled before it is scaled: what is not shown costs nothing. JPEG has full range and the matrix of BT.601.
+    width, height = still_size(video)
+    scale = f"scale={width}:{height}:in_color_matrix={matrix_name(video)}:out_color_matrix=bt601:out_range=pc"
+    return f"{_on_grid(video, grid)},{scale}:flags=area,setsar=1,format=pix_fmts=yuv420p:color_ranges=pc"
+
+
 def _sampling(video: VideoStream, grid: FrameGrid) -> str:
+    even = f"pad={even_side(video.width)}:{even_side(video.height)}," if video.width % 2 or video.height % 2 else ""
+    return f"{_on_grid(video, grid)},{even}format=pix_fmts=yuv420p:color_ranges=tv"
+
+
+def _on_grid(video: VideoStream, grid: FrameGrid) -> str:
     # round=up: a frame is seen by the first sample at or after it, so a sample shows the last frame before its time.
     # start_time: the first sample is ours even if the first frame is late.
     # Cut down to whole microseconds by ffmpeg and then rounded up, which gives the sample back.
     start = float(grid.first / grid.rate)
     sampled = f"fps={grid.rate.numerator}/{grid.rate.denominator}:round=up:start_time={start:.9f}"
-    even = f"pad={even_side(video.width)}:{even_side(video.height)}," if video.width % 2 or video.height % 2 else ""
-    return f"setpts=PTS-({video.start_pts}),{sampled},{even}format=pix_fmts=yuv420p:color_ranges=tv"
-
-
-def even_side(side: int) -> int:
-    """Return `side` rounded up to an even number, as sampled frames have it."""
-    return side + side % 2
+    return f"setpts=PTS-({video.start_pts}),{sampled}"
 
 
 def _h264(*, crf: int) -> list[str]:
@@ -233,18 +229,42 @@ def _hls(seconds: Fraction, prefix: str) -> list[str]:
     ]  # fmt: skip
 
 
-def audio_arguments(source: Sequence[str], probe: Probe, *, name: str = "audio") -> list[str]:
-    """Return the arguments that encode the first audio track for HLS, to be run in the output directory's parent.
+def audio_arguments(source: Sequence[str], probe: Probe) -> list[str]:
+    """Return the arguments that encode the sound tracks for HLS, to be run in the output directory.
 
-    Writes `{name}/`. Silence fills what is missing at the start and in gaps, so that sound stays with the picture.
+    Writes `audio/`, `audio-2/` … and sends the first track's samples, 16 bits each, to stdout. Silence fills what is
+    missing at the start and in gaps, so that sound stays with the picture.
     """
-    track = probe.audio[0]
+    names = sound_names(probe)
+    tracks = probe.audio[: len(names)]
+    graph = [_whole_sound(probe, number) for number in range(len(names))]
+    graph[0] += ",asplit=2[a0][samples]"
+    graph[1:] = [f"{part}[a{number}]" for number, part in enumerate(graph[1:], start=1)]
+    arguments = ["-copyts", *source, "-filter_complex", ";".join(graph)]
+    for number, track in enumerate(tracks):
+        arguments += ["-map", f"[a{number}]", f"-ac:a:{number}", str(channels_kept(track))]
+    arguments += ["-c:a", "aac", "-b:a", AUDIO_BITRATE, *_hls(Fraction(SEGMENT_SECONDS), "a"), *offset(probe)]
+    named = " ".join(f"a:{number},name:{name}" for number, name in enumerate(names))
+    arguments += ["-var_stream_map", named, "%v/chunk.m3u8"]
+    return [*arguments, "-map", "[samples]", "-ac", str(channels_kept(tracks[0])), "-f", "s16le", "pipe:1"]
+
+
+def _whole_sound(probe: Probe, number: int) -> str:
+    track = probe.audio[number]
     rate = sound_rate(track.sample_rate)
     first = probe.start_us * rate // 1_000_000
-    arguments = ["-progress", "pipe:1", "-stats_period", "0.5", "-copyts", *source, "-map", f"0:{track.index}"]
-    arguments += ["-af", f"aresample={rate}:async=1:first_pts={first}", *_aac(track.channels)]
-    arguments += [*_hls(Fraction(SEGMENT_SECONDS), "a"), *offset(probe)]
-    return [*arguments, "-var_stream_map", f"a:0,name:{name}", "%v/chunk.m3u8"]
+    repair = f"{steady_times('asetpts', None)}," if may_jump(probe) else ""
+    return f"[0:{track.index}]{repair}aresample={rate}:async=1:first_pts={first}"
+
+
+def sound_names(probe: Probe) -> list[str]:
+    """Return the names of the sound renditions, that of the default track first."""
+    return ["audio", *(f"audio-{number}" for number in range(2, min(len(probe.audio), MAX_TRACKS) + 1))]
+
+
+def channels_kept(track: AudioStream) -> int:
+    """Return how many channels a track is played with."""
+    return min(2, max(1, track.channels))
 
 
 def sound_rate(sample_rate: int) -> int:
@@ -257,16 +277,23 @@ def _aac(channels: int) -> list[str]:
 
 
 def exact_cut_arguments(
-    source: Sequence[str], probe: Probe, *, start_us: int, end_us: int, shown_pts: int | None, seek_us: int | None
+    source: Sequence[str],
+    probe: Probe,
+    *,
+    start_us: int,
+    end_us: int,
+    shown_pts: int | None,
+    seek_us: int | None,
+    aspect: Fraction | None = None,
 ) -> list[str]:
-    """Return the arguments that re-encode from `start_us` to `end_us`.
+    """Return the arguments that re-encode from `start_us` to `end_us`, with an `aspect` the middle in that shape.
 
     `shown_pts` is the frame on the screen at the start; it is shown from the start on, not from its own time.
     """
     arguments = [*_threads(2), "-copyts", *_seek_near(seek_us)]
     graph, maps = [], []
     if probe.video is not None and shown_pts is not None:
-        graph.append(_exact_picture(probe.video, start_us, end_us, shown_pts))
+        graph.append(_exact_picture(probe.video, start_us, end_us, shown_pts, aspect))
         maps += ["-map", "[v]", *_h264(crf=20), *_timing(probe.video), *_ending(end_us - start_us)]
     if probe.audio:
         graph.append(_exact_sound(probe, start_us, end_us))
@@ -279,13 +306,16 @@ def ticks(video: VideoStream, time_us: int) -> int:
     return video.start_pts + ceil(Fraction(time_us, 1_000_000) / video.time_base)
 
 
-def _exact_picture(video: VideoStream, start_us: int, end_us: int, shown_pts: int) -> str:
+def _exact_picture(
+    video: VideoStream, start_us: int, end_us: int, shown_pts: int, aspect: Fraction | None = None
+) -> str:
     size = rendition_ladder(video.width, video.height, short_sides=(), sample_aspect=video.sample_aspect)[0]
     start, end = ticks(video, start_us), ticks(video, end_us)
     limits = trim(shown_pts, max(end, shown_pts + 1))
     shift = f"setpts=max(PTS\\,{start})-({start})"
     scale = f"scale={size.width}:{size.height},setsar=1,format=pix_fmts=yuv420p:color_ranges=tv"
-    return f"[0:{video.index}]{','.join([limits, *plain_picture(video), shift, scale])}[v]"
+    crop = ["crop={}:{}".format(*cropped_size(size.width, size.height, aspect))] if aspect else []  # of the middle
+    return f"[0:{video.index}]{','.join([limits, *plain_picture(video), shift, scale, *crop])}[v]"
 
 
 def _ending(length_us: int) -> list[str]:

@@ -6,11 +6,8 @@ models it does not find, and does not say which. No model is ever downloaded her
 """
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -18,23 +15,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mediaplane.errors import SettingInvalid
+from mediaplane.pipeline.tools.languages import two_letters
 from mediaplane.pipeline.tools.lines import Box, Luma
-from mediaplane.pipeline.tools.spacing import restore_spaces
-
-DETECTION_MODEL = "PP-OCRv6_det_small.onnx"
-RECOGNITION_MODEL = "PP-OCRv6_rec_small.onnx"
-
-# What the recognition model of the wheel reads. Source: default_models.yaml of rapidocr 3.10.0, `ppocrv6_langs`.
-LATIN = frozenset(
-    re.findall(
-        r"\w+",
-        "af az bs ca cs cy da de en es et eu fi fr ga gl hr hu id is it ku la lb lt lv"
-        " mi ms mt nl no oc pl pt qu rm ro sk sl sq sv sw tl tr uz vi",
-    )
+from mediaplane.pipeline.tools.models import (
+    DETECTION_MODEL,
+    EAST_ASIAN,
+    RECOGNITION_MODEL,
+    check_engine,
+    packaged_model,
+    recognition_model,
 )
-EAST_ASIAN = frozenset({"zh", "zh-tw", "ja"})
-_ALIASES = {"ch": "zh", "zh-cn": "zh", "zh_cn": "zh", "zh_tw": "zh-tw", "jp": "ja", "japan": "ja"}
+from mediaplane.pipeline.tools.spacing import restore_spaces
 
 MAX_DETECTION_SIDE = 1920  # larger regions are scaled down; text on such screens is larger too
 DETECTION_STEP = 32  # the network halves five times
@@ -75,35 +66,18 @@ def open_engine(name: str, languages: Sequence[str] = ("en",), model_dir: Path |
 
     Args:
         name: as in the setting OCR_ENGINE.
-        languages: ISO 639 codes, as in OCR_LANGUAGES.
+        languages: ISO 639 codes of two or three letters, as in OCR_LANGUAGES.
         model_dir: where recognition models of further languages lie, as `{language}_….onnx`.
 
     Raises:
-        SettingInvalid: there is no such engine, or no model reads one of the languages.
+        SettingInvalid: there is no such engine, or nothing reads one of the languages.
     """
-    if name != "rapidocr":
-        raise SettingInvalid("OCR_ENGINE", f"there is no engine {name!r}: use rapidocr")
+    check_engine(name, languages, model_dir)
+    if name == "tesseract":
+        from mediaplane.pipeline.tools.tesseract import TesseractEngine
+
+        return TesseractEngine(languages)
     return RapidEngine(languages, model_dir)
-
-
-def check_languages(languages: Sequence[str], model_dir: Path | None = None) -> None:
-    """Check that every language can be read, without loading anything.
-
-    Raises:
-        SettingInvalid: no model reads one of them.
-    """
-    for language in languages:
-        recognition_model(language, model_dir)
-
-
-def language_of(text: str, languages: Sequence[str]) -> str:
-    """Return which of `languages` a text is in, as far as its script tells."""
-    known = [_plain(language) for language in languages]
-    if any("\u3040" <= char <= "\u30ff" for char in text) and "ja" in known:
-        return "ja"
-    if any("\u4e00" <= char <= "\u9fff" for char in text):
-        return next((language for language in known if language in EAST_ASIAN), "zh")
-    return next((language for language in known if language not in EAST_ASIAN), "en")
 
 
 class RapidEngine:
@@ -111,9 +85,24 @@ class RapidEngine:
 
     def __init__(self, languages: Sequence[str] = ("en",), model_dir: Path | None = None) -> None:
         models = dict.fromkeys(recognition_model(language, model_dir) for language in languages or ("en",))
-        self._detector = _open_session(packaged_model(DETECTION_MODEL))
-        east_asian = any(_plain(language) in EAST_ASIAN for language in languages)
+        self._detector = Detector()
+        east_asian = any(two_letters(language) in EAST_ASIAN for language in languages)
         self._recognisers = [_Recogniser(path, every_letter=east_asian) for path in models]
+
+    def detect(self, luma: Luma) -> list[Box]:
+        """Return a box around each line of text, from top to bottom."""
+        return self._detector.detect(luma)
+
+    def recognise(self, crops: Sequence[Luma]) -> list[Reading]:
+        """Return what each crop says, by the model that is surest of it."""
+        return [max((model.read(crop) for model in self._recognisers), key=_confidence) for crop in crops]
+
+
+class Detector:
+    """Finds lines of text; half a CPU-second per million pixels."""
+
+    def __init__(self) -> None:
+        self._session = _open_session(packaged_model(DETECTION_MODEL))
 
     def detect(self, luma: Luma) -> list[Box]:
         """Return a box around each line of text, from top to bottom."""
@@ -123,13 +112,9 @@ class RapidEngine:
             luma = cast("Luma", cv2.resize(luma, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
         padded = _pad(luma)
         planes = np.broadcast_to(_normalise(padded), (1, 3, *padded.shape))
-        probability = self._detector.run(None, {"x": np.ascontiguousarray(planes)})[0][0, 0]
+        probability = self._session.run(None, {"x": np.ascontiguousarray(planes)})[0][0, 0]
         boxes = _boxes(probability[: luma.shape[0], : luma.shape[1]])
         return [_scaled(box, 1 / scale, width, height) for box in boxes]
-
-    def recognise(self, crops: Sequence[Luma]) -> list[Reading]:
-        """Return what each crop says, by the model that is surest of it."""
-        return [max((model.read(crop) for model in self._recognisers), key=_confidence) for crop in crops]
 
 
 class _Recogniser:
@@ -166,44 +151,6 @@ def is_sign(letter: str) -> bool:
 
 def _confidence(reading: Reading) -> float:
     return reading.confidence
-
-
-def _plain(language: str) -> str:
-    code = language.strip().lower()
-    return _ALIASES.get(code, code)
-
-
-def recognition_model(language: str, model_dir: Path | None) -> Path:
-    """Return the model that reads a language.
-
-    Raises:
-        SettingInvalid: none does.
-    """
-    code = _plain(language)
-    if model_dir is not None and (found := sorted(model_dir.glob(f"{code}_*.onnx"))):
-        return found[0]
-    if code in LATIN or code in EAST_ASIAN:
-        return packaged_model(RECOGNITION_MODEL)
-    allowed = ", ".join(sorted(LATIN | EAST_ASIAN))
-    place = "" if model_dir is None else f", and {model_dir} has no {code}_….onnx"
-    raise SettingInvalid("OCR_LANGUAGES", f"no model reads {language!r}{place}; the package reads {allowed}")
-
-
-@cache
-def packaged_model(name: str) -> Path:
-    """Find a model in the wheel without importing it: that would take two seconds.
-
-    Raises:
-        SettingInvalid: it is not there.
-    """
-    spec = find_spec("rapidocr")
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        path = Path(folder) / "models" / name
-        if path.is_file():
-            return path
-    raise SettingInvalid(
-        "OCR_ENGINE", f"the model {name} is not in the installed package rapidocr: install rapidocr 3.10.0"
-    )
 
 
 def _open_session(path: Path) -> Any:

@@ -19,6 +19,7 @@ _NETWORK = re.compile(
 )
 # ffmpeg goes on after a read error and exits 0: what it wrote then ends too early.
 _CUT_OFF = re.compile(r"Error during demuxing: (?!Invalid data)|: partial file")
+_NO_SPACE = re.compile(r"No space left on device|Disk quota exceeded")
 _BAD_DATA = re.compile(
     r"Invalid data found|Decode error rate|Nothing was written|does not contain any|moov atom|Error while decoding"
 )
@@ -30,11 +31,14 @@ class Tail:
     def __init__(self) -> None:
         self._kept = b""
         self.cut_off = False
+        self.no_space = False
 
     def feed(self, block: bytes) -> None:
         """Take what came; only the end is kept."""
         recent = self._kept + block
-        self.cut_off = self.cut_off or bool(_CUT_OFF.search(recent.decode(errors="replace")))
+        text = recent.decode(errors="replace")
+        self.cut_off = self.cut_off or bool(_CUT_OFF.search(text))
+        self.no_space = self.no_space or bool(_NO_SPACE.search(text))
         self._kept = recent[-KEPT_BYTES:]
 
     @property
@@ -56,6 +60,8 @@ def without_queries(text: str) -> str:
 
 def failure(program: str, status: int, tail: Tail) -> MediaplaneError | None:
     """Return the error that an exit status (negative: a signal) and the last words stand for, None if all is well."""
+    if tail.no_space:  # ffmpeg may go on, and exit 0 with files that are cut off
+        return ToolFailed(f"there is no space left in the worker's directory: {tail.sentence}")
     if status == 0:
         return ToolFailed(f"reading the original broke off: {tail.sentence}") if tail.cut_off else None
     if status in (-signal.SIGXFSZ, -signal.SIGXCPU) or _TOO_LARGE.search(tail.text):

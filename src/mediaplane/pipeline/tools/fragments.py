@@ -1,6 +1,7 @@
 """Reads back the HLS that ffmpeg wrote: lengths and sizes of segments, peak bandwidth, codecs, first time."""
 
 import re
+import shutil
 from pathlib import Path
 
 from mediaplane.errors import ToolFailed
@@ -8,6 +9,7 @@ from mediaplane.pipeline.tools.results import EncodedRendition, EncodedSegment
 
 _ENTRY = re.compile(r"#EXTINF:([0-9.]+),[^\n]*\n([^#\n]+)")
 _MAP = re.compile(r'#EXT-X-MAP:URI="([^"]+)"')
+LITTLE_SPACE_BYTES = 1 << 20
 AAC_LC = "mp4a.40.2"  # Source: RFC 6381, and ISO/IEC 14496-3 object type 2
 
 
@@ -18,6 +20,8 @@ def read_rendition(
     width: int | None = None,
     height: int | None = None,
     frame_rate: float | None = None,
+    language: str = "",
+    title: str = "",
 ) -> EncodedRendition:
     """Return the rendition in `directory`, which has its name, and remove ffmpeg's playlist.
 
@@ -25,15 +29,19 @@ def read_rendition(
     stays, because the next one belongs to another chunk.
 
     Raises:
-        ToolFailed: ffmpeg wrote no segment.
+        ToolFailed: ffmpeg wrote no segment, or not all of one; it exits 0 also where the disk is full.
     """
     playlist = directory / "chunk.m3u8"
     text = playlist.read_text() if playlist.exists() else ""
     entries = [(round(float(seconds) * 1_000_000), name.strip()) for seconds, name in _ENTRY.findall(text)]
     init = _MAP.search(text)
     if not entries or init is None:
-        raise ToolFailed(f"ffmpeg wrote no segment of {directory.name}")
+        raise ToolFailed(_with_space(directory, f"ffmpeg wrote no segment of {directory.name}"))
+    for name in (init[1], *(name for _, name in entries)):
+        _check_whole(directory / name)
     playlist.unlink()
+    init_file = init[1].replace("%v", "0")  # ffmpeg numbers several renditions only; players read % as an escape
+    (directory / init[1]).rename(directory / init_file)
     if length_us is not None:
         before_last = sum(duration for duration, _ in entries[:-1])
         entries[-1] = (max(1, length_us - before_last), entries[-1][1])
@@ -44,10 +52,35 @@ def read_rendition(
         height=height,
         frame_rate=frame_rate,
         bandwidth=peak_bandwidth(segments),
-        codecs=read_codecs((directory / init[1]).read_bytes()),
-        init_file=init[1],
+        codecs=read_codecs((directory / init_file).read_bytes()),
+        init_file=init_file,
         segments=segments,
+        language=language,
+        title=title,
     )
+
+
+def _check_whole(path: Path) -> None:
+    """Check that a file of boxes ends where its last box does."""
+    size = path.stat().st_size
+    at = 0
+    with path.open("rb") as file:
+        while at + 8 <= size:
+            file.seek(at)
+            header = file.read(16)
+            length = int.from_bytes(header[:4], "big")
+            length = int.from_bytes(header[8:16], "big") if length == 1 else length
+            if length < 8:
+                break
+            at += length
+    if at != size or size == 0:
+        raise ToolFailed(_with_space(path.parent, f"{path.name} was not written to its end"))
+
+
+def _with_space(directory: Path, problem: str) -> str:
+    """Return the problem, with its likely reason where that can be seen."""
+    full = shutil.disk_usage(directory).free < LITTLE_SPACE_BYTES
+    return f"{problem}: there is no space left in the worker's directory" if full else problem
 
 
 def peak_bandwidth(segments: list[EncodedSegment]) -> int:

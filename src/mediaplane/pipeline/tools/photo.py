@@ -11,8 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mediaplane.pipeline.tools.engine import DETECTION_MODEL, is_sign, language_of, packaged_model, recognition_model
+from mediaplane.pipeline.tools.engine import Reading, is_sign
 from mediaplane.pipeline.tools.lines import Box, Line
+from mediaplane.pipeline.tools.models import DETECTION_MODEL, language_of, packaged_model, recognition_model
 from mediaplane.pipeline.tools.results import OcrOptions
 
 SIDE = 2560  # the longer side is scaled down to this; hand-written pages of 17 megapixels read best so
@@ -27,6 +28,8 @@ Picture = NDArray[np.uint8]  # height x width x 3
 def read_photo(picture: Picture, options: OcrOptions) -> list[Line]:
     """Return the lines of text from top to bottom, with boxes in pixels of `picture`. A page takes 3 CPU-s."""
     cv2.setNumThreads(1)
+    if options.engine == "tesseract":
+        return _read_with_tesseract(picture, options)
     engine = _open_pipeline(options.languages)
     height, width = picture.shape[:2]
     short, long = sorted((height, width))
@@ -39,6 +42,20 @@ def read_photo(picture: Picture, options: OcrOptions) -> list[Line]:
                 _add(found, (box, text, confidence))
     found.sort(key=lambda line: (line[0].y, line[0].x))
     return [_line(box, text, confidence, 1 / scale, options.languages) for box, text, confidence in found]
+
+
+def _read_with_tesseract(picture: Picture, options: OcrOptions) -> list[Line]:
+    """Return the lines that tesseract finds by itself; it takes pages as large as they are."""
+    from mediaplane.pipeline.tools.tesseract import read_page
+
+    luma: Any = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    found = [(box, reading) for box, reading in read_page(luma, options.languages) if _counts(reading, options)]
+    found.sort(key=lambda line: (line[0].y, line[0].x))
+    return [_line(box, reading.text, reading.confidence, 1, options.languages) for box, reading in found]
+
+
+def _counts(reading: Reading, options: OcrOptions) -> bool:
+    return reading.confidence >= options.min_confidence and any(char.isalnum() for char in reading.text)
 
 
 def _open_pipeline(languages: Sequence[str]) -> Any:

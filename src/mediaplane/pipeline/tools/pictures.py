@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mediaplane.errors import ToolFailed
+from mediaplane.pipeline.tools.filters import color_matrix
 from mediaplane.pipeline.tools.lines import Line
 from mediaplane.pipeline.tools.results import VideoStream
 
 JPEG_QUALITY = 85
-BT709, BT601, BT2020 = 1, 5, 9  # as in ITU-T H.273; libswscale takes the same numbers
-_HD_HEIGHT = 720  # a picture that does not name its colours is BT.709 from here on, as players assume
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +46,6 @@ def yuv_to_bgr(frame: YuvFrame, video: VideoStream) -> NDArray[np.uint8]:
     picture = av.VideoFrame.from_ndarray(frame.planes, format="yuv420p")
     found: Any = picture.to_ndarray(format="bgr24", src_colorspace=color_matrix(video), src_color_range=1)
     return np.ascontiguousarray(found[: frame.height, : frame.width])
-
-
-def color_matrix(video: VideoStream) -> int:
-    """Return which matrix turns planes of the sampled frames into colours."""
-    if video.hdr:
-        return BT709  # they are tone-mapped
-    if video.color_matrix in (BT709, BT601, 6, 7, BT2020, 10):
-        return {6: BT601, 10: BT2020}.get(video.color_matrix, video.color_matrix)
-    return BT709 if min(video.width, video.height) >= _HD_HEIGHT else BT601
 
 
 def write_bgr(picture: NDArray[np.uint8], path: Path) -> None:

@@ -1,5 +1,6 @@
-"""A picture that stands for a video: from the original at about a tenth of it, not a black one."""
+"""A picture that stands for a video: the original's frame at the moment with most to see."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,25 +12,43 @@ from numpy.typing import NDArray
 from mediaplane.errors import MediaUnreadable, MediaUnsupported
 from mediaplane.pipeline.tools.answer import Report, answer
 from mediaplane.pipeline.tools.child import Limits, ask
-from mediaplane.pipeline.tools.pictures import BT2020, YuvFrame, write_bgr, yuv_to_bgr
+from mediaplane.pipeline.tools.filters import BT2020
+from mediaplane.pipeline.tools.pictures import YuvFrame, write_bgr, yuv_to_bgr
 from mediaplane.pipeline.tools.probe import opened
-from mediaplane.pipeline.tools.results import Picture, Probe, VideoStream
+from mediaplane.pipeline.tools.results import Candidate, Picture, Probe, VideoStream
+from mediaplane.pipeline.tools.stills import choose_moment
 from mediaplane.pipeline.tools.tone import to_sdr
 
 MAX_WIDTH = 1280
-SHARES = (0.10, 0.03, 0.25, 0.5)  # of the duration; later ones only while what was seen is dull
+SHARES = (0.10, 0.03, 0.25, 0.5)  # of the duration, where no moment is known; later ones only while it is dull
 LIVELY = 200.0  # variance of brightness; a black or empty picture is below
 _FRAMES_TRIED = 600  # from a keyframe to the wanted time, at most
+WITHIN_MS = 15_000  # what cannot be searched is decoded from the beginning: no moment further on
 
 
-async def make_poster(source: str, probe: Probe, path: Path, *, limits: Limits, ca_file: str | None = None) -> Picture:
-    """Write a JPEG at most 1280 wide to `path`: the liveliest of a few moments.
+async def make_poster(
+    source: str,
+    probe: Probe,
+    path: Path,
+    *,
+    candidates: Sequence[Candidate] = (),
+    limits: Limits,
+    ca_file: str | None = None,
+) -> Picture:
+    """Write a JPEG at most 1280 wide to `path`: the best of `candidates`, else the liveliest of a few moments.
 
     Raises:
         MediaUnsupported: there is no picture.
         MediaError, StorageError, ToolFailed: none can be read.
     """
-    request = {"source": source, "probe": probe.to_json(), "path": str(path), "ca_file": ca_file}
+    within = [found for found in candidates if probe.seekable or found.timestamp_ms <= WITHIN_MS]
+    request = {
+        "source": source,
+        "probe": probe.to_json(),
+        "path": str(path),
+        "at_ms": choose_moment(within, probe.duration_ms),
+        "ca_file": ca_file,
+    }
     return Picture.from_json(await ask("poster", request, limits=limits))
 
 
@@ -39,14 +58,16 @@ def _work(request: dict[str, Any], _report: Report) -> dict[str, Any]:
         raise MediaUnsupported("there is no picture to make a poster of")
     cv2.setNumThreads(1)
     with opened(request["source"], request["ca_file"]) as container:
-        frame = _choose(container, probe, probe.video)
+        frame = _choose(container, probe, probe.video, request["at_ms"])
         picture = _shown(frame, probe.video)
     write_bgr(picture, path)
     return Picture(picture.shape[1], picture.shape[0], path.stat().st_size).to_json()
 
 
-def _choose(container: Any, probe: Probe, video: VideoStream) -> Any:
+def _choose(container: Any, probe: Probe, video: VideoStream, at_ms: int | None) -> Any:
     stream = container.streams[video.index]
+    if at_ms is not None and (found := _frame_at(container, stream, video, at_ms)) is not None:
+        return found
     shares = SHARES if probe.duration_ms and probe.seekable else (0.0,)
     best, most = None, -1.0
     for share in shares:

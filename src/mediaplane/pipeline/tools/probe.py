@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 import av
@@ -32,6 +32,8 @@ _TRANSFERS = {16: "pq", 18: "hlg"}  # Source: ITU-T H.273, table 3
 _READ_ERRORS = (av.error.HTTPError, av.error.OSError, av.error.ConnectionRefusedError, av.error.TimeoutError)
 _UNREADABLE = "this file is no video, audio or image that we can read"
 _ATTACHED_PICTURE = 0x0400  # AV_DISPOSITION_ATTACHED_PIC: the cover of an album
+_DEFAULT, _SPECIAL = 0x0001, 0x0008 | 0x0080 | 0x0100  # default; comment, hearing and visually impaired
+MAX_TITLE = 80
 _SAMPLED_ENTRIES = 3000  # of an index: enough to see that the rate varies
 
 
@@ -57,8 +59,16 @@ def _work(request: dict[str, Any], _report: Report) -> dict[str, Any]:
     if head.is_image:
         return describe_image(source, ca_file, head).to_json()
     check_boxes(source, ca_file, head)
+    if head.data.startswith(b"GIF8") and _stands_still(source, ca_file):
+        return describe_image(source, ca_file, head).to_json()
     with opened(source, ca_file) as container:
         return _describe(container, head).to_json()
+
+
+def _stands_still(source: str, ca_file: str | None) -> bool:
+    """Tell whether a GIF has one picture only."""
+    with opened(source, ca_file) as container:
+        return sum(1 for _ in islice((packet for packet in container.demux(video=0) if packet.size), 2)) == 1
 
 
 @contextmanager
@@ -112,9 +122,14 @@ def _describe(container: Any, head: Head) -> Probe:
         duration_ms=round(container.duration / 1000) if container.duration and container.duration > 0 else None,
         size_bytes=head.size_bytes,
         seekable=bool(pictures) and _is_seekable(container, pictures[0], head),
-        audio=[_audio(stream) for stream in sounds],
+        audio=[_audio(stream) for stream in sorted(sounds, key=_is_second_choice)],
         video=_video(container, pictures[0]) if pictures else None,
     )
+
+
+def _is_second_choice(stream: Any) -> tuple[bool, bool]:
+    """Order sound tracks: the one meant to be heard first; commentaries and those for the hard of hearing last."""
+    return bool(int(stream.disposition) & _SPECIAL), not int(stream.disposition) & _DEFAULT
 
 
 def _audio(stream: Any) -> AudioStream:
@@ -123,8 +138,9 @@ def _audio(stream: Any) -> AudioStream:
         codec=stream.codec_context.codec.canonical_name,
         sample_rate=stream.codec_context.sample_rate,
         channels=stream.codec_context.channels,
-        language=stream.language or "",
+        language="" if stream.language in (None, "und") else stream.language,
         start_us=round((stream.start_time or 0) * stream.time_base * 1_000_000),
+        title=str(stream.metadata.get("title", ""))[:MAX_TITLE],
     )
 
 
@@ -132,6 +148,11 @@ def _video(container: Any, stream: Any) -> VideoStream:
     context = stream.codec_context
     if context is None:
         raise MediaUnsupported("no decoder for the picture is known")
+    if not context.width:  # libavformat believes no header that says more than it can hold
+        raise MediaUnreadable(
+            "the header says no size of the picture that can be believed: "
+            f"at most {MAX_VIDEO_PIXELS:,} pixels and {MAX_SIDE:,} a side are taken"
+        )
     _check_size(context.width, context.height)
     frame = _first_frame(container, stream)
     rotation = -frame.rotation % 360 // 90 * 90 if frame.rotation % 90 == 0 else 0
@@ -163,7 +184,7 @@ def _video(container: Any, stream: Any) -> VideoStream:
 def _check_size(width: int, height: int) -> None:
     if width * height > MAX_VIDEO_PIXELS or max(width, height) > MAX_SIDE:
         raise MediaTooLarge(
-            f"the picture has {width} x {height} pixels; at most {MAX_VIDEO_PIXELS:,} and {MAX_SIDE} a side are taken"
+            f"the picture has {width} x {height} pixels; at most {MAX_VIDEO_PIXELS:,} and {MAX_SIDE:,} a side are taken"
         )
 
 

@@ -97,11 +97,15 @@ class AudioStream(Record):
     channels: int
     language: str
     start_us: int  # on the container's timeline
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Probe(Record):
-    """What a file is. `duration_ms` is None where its header does not say."""
+    """What a file is. `duration_ms` is None where its header does not say.
+
+    The first of `audio` is the track that plays unless another is chosen.
+    """
 
     kind: Kind
     container: str
@@ -132,6 +136,7 @@ class Chunk(Record):
     end_us: int | None
     start_pts: int | None
     end_pts: int | None
+    still_ms: int = 0  # time between the small pictures of the scrubbing preview; 0: none are made
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +160,38 @@ class EncodedRendition(Record):
     codecs: str  # RFC 6381
     init_file: str
     segments: list[EncodedSegment]
+    language: str = ""  # of a sound track
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SpriteSheet(Record):
+    """One JPEG of small pictures, row by row; `file` lies in `out_dir/sprites/`."""
+
+    file: str
+    first_ms: int
+    tile_ms: int
+    tiles: int
+    columns: int
+    tile_width: int
+    tile_height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate(Record):
+    """A moment that may stand for the recording; `score` is 0 for a black picture."""
+
+    timestamp_ms: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class SoundResult(Record):
+    """What one decode of the sound gave: a rendition a track, and how loud the first is, in `out_dir`."""
+
+    renditions: list[EncodedRendition]
+    peaks: int  # pairs of values in peaks.json
+    length_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +202,7 @@ class OcrOptions(Record):
     languages: tuple[str, ...] = ("en",)
     min_confidence: float = 0.6
     debug_pictures: bool = False
+    frames_per_second: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +214,18 @@ class ChunkResult(Record):
     frames: list[int] = field(default_factory=list)  # timestamp_ms of the pictures in out_dir/frames/
     lines: list[Line] = field(default_factory=list)
     debug_frames: list[int] = field(default_factory=list)  # timestamp_ms of the pictures in out_dir/debug/
+    sheets: list[SpriteSheet] = field(default_factory=list)
+    candidates: list[Candidate] = field(default_factory=list)  # for the poster, best first
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingResult(Record):
+    """What a chunk's text is, read without encoding anything; `written` are those of `frames` in out_dir/frames/."""
+
+    frames: list[int] = field(default_factory=list)
+    written: list[int] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
+    debug_frames: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

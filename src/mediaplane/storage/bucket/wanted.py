@@ -18,7 +18,8 @@ OURS = "mediaplane-"  # begins the ID of every rule of ours; rules without it ar
 PUBLIC_READ_SID = "MediaplanePublicRead"  # AWS takes letters and digits only
 CORS_SECONDS = 3600
 _EXPOSED = ("Content-Length", "Content-Range", "ETag")
-_COMPANIONS = {"frame": ("debug",)}  # roles that lie below another's keys and may get colder with it
+_GO_TOGETHER = {"clip": ("thumbnail",)}  # roles whose keys lie among another's, and that expire with it
+_COMPANIONS = {"frame": ("debug",), **_GO_TOGETHER}  # and that may get colder with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ def want(rules: BucketRules, layout: Layout, provider: Provider, *, bucket: str,
 def expiries(rules: BucketRules, layout: Layout) -> tuple[Expiry, ...]:
     """Return what expires in a store with these roles."""
     return tuple(
-        Expiry(subject, _own_prefix(subject, layout, with_it=()), days)
+        Expiry(subject, _own_prefix(subject, layout, with_it=_GO_TOGETHER.get(subject, ())), days)
         for subject, days in sorted(rules.expire_days.items())
         if days and _concerns(subject, layout)
     )
@@ -235,7 +236,7 @@ def _events(rules: BucketRules, layout: Layout, provider: Provider) -> Iterator[
     kind = event_kind(rules.events)
     if kind not in provider.event_targets:
         known = ", ".join(provider.event_targets) or "nobody"
-        instead = f"{provider.name} can tell {known}; `mediaplane scan` finds what nobody told of"
+        instead = f"{provider.name} can tell {known}; docs/arrivals.md has other ways, `mediaplane scan` finds the rest"
         yield Cannot("events", f"new originals are told to {hide_password(rules.events)}", instead)
         return
     rule = {
@@ -256,8 +257,8 @@ def event_kind(target: str) -> str:
 
 
 def hide_password(url: str) -> str:
-    """Return the URL without the password that may stand in it."""
-    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", url)
+    """Return the URL without a password that stands in it, or the secret behind our own address for notices."""
+    return re.sub(r"(/v1/events/s3/)[^/?#]+", r"\1***", re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", url))
 
 
 def _privacy(provider: Provider, bucket: str, *, public: bool) -> Iterator[Wish | Cannot]:

@@ -149,6 +149,9 @@ def test_events_go_to_who_can_be_told():
     assert (wish.rule["Kind"], wish.rule["Prefix"]) == ("webhook", "videos/original/")
     (told,) = cannot(wanted(rules), "events")
     assert "secret" not in told.what + told.instead
+    ours = BucketRules(events="https://media.example.com/v1/events/s3/secret")
+    (told_ours,) = cannot(wanted(ours), "events")
+    assert "secret" not in told_ours.what + told_ours.instead and "***" in told_ours.what
     assert "sqs" in told.instead
     assert wanted(rules, Layout({"clip": "c/{clip_id}"}), CEPH).of("events") == ()
 

@@ -1,0 +1,54 @@
+"""Begins uploads within a quota and kills itself at one point on the way: run by `test_quotas.py` as a process."""
+
+import asyncio
+import os
+import signal
+import sys
+from dataclasses import replace
+
+from mediaplane.access import direct
+from mediaplane.access.principals import LOCAL
+from mediaplane.access.wishes import Wish
+from mediaplane.catalog import assets, direct_uploads, objects, usage
+from mediaplane.settings import load_settings
+from mediaplane.wiring import open_plane
+
+# the function that is never begun, or (`after_…`) never returns to its caller
+POINTS = {
+    "lock": (usage, "lock_account"),
+    "after_lock": (usage, "lock_account"),
+    "asset": (assets, "add"),
+    "after_asset": (assets, "add"),
+    "after_object": (objects, "intend"),
+    "after_upload": (direct_uploads, "open_for"),
+    "committed": (direct.DirectUploads, "_begin_parts"),
+}
+
+
+def kill_at(point: str) -> None:
+    owner, name = POINTS[point]
+    real = getattr(owner, name)
+
+    async def killed(*args, **kwargs):
+        if point.startswith("after_"):
+            await real(*args, **kwargs)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(owner, name, killed)
+
+
+async def main(dsn: str, state_dir: str, point: str) -> None:
+    environ = {
+        "MEDIAPLANE_STATE_DIR": state_dir,
+        "MEDIAPLANE_PUBLIC_URL": "http://127.0.0.1:1",
+        "STORAGE_MODE": "local",
+    }
+    plans = {"free": {"default": True, "stored_bytes": 10_000}}
+    async with open_plane(replace(load_settings(environ), database_url=dsn, plans=plans)) as plane:
+        uploads = plane.direct_uploads(plane.pool.connection)
+        kill_at(point)
+        await uploads.begin(LOCAL, Wish("killed.mp4", "video/mp4", 6000, direct_uploads.PARTS))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
