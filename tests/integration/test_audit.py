@@ -250,7 +250,7 @@ async def test_deletion_of_objects_and_clips_alone(conn):
     found = [(row["action"], row["kind"], row["thing"], row["details"]) for row in await records(conn)]
     assert found == [
         ("objects.deleted", "asset", "a1", {"objects": 2, "size_bytes": 20, "first": "s3:a1/y"}),
-        ("clip.deleted", "clip", "c1", {"asset_id": "a1", "status": "processing"}),
+        ("clip.deleted", "clip", "c1", {"asset_id": "a1", "status": "processing", "title": ""}),
     ]
 
 

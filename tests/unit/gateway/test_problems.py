@@ -10,7 +10,7 @@ from mediaplane.gateway.problems import STATUS, from_error, unexpected
 
 def every_error(cls=errors.MediaplaneError):
     for child in cls.__subclasses__():
-        if child.__module__ == errors.__name__:
+        if child.__module__.startswith(f"{errors.__name__}."):
             yield child
             yield from every_error(child)
 
