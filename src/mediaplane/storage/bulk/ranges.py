@@ -63,7 +63,7 @@ def _expect(client: Client, lane: Lane, work: Download, head: Answer, range_byte
     text = head.header(CRC32_HEADER)
     if stored := decode(text.partition("-")[0], 4):
         count = int(text.partition("-")[2] or 0)
-        check = Check(client.provider)
+        check = Check.crc32()
     else:
         check = Check.md5()
         stored, count = composite_of_etag(head.header("etag"))
