@@ -19,8 +19,9 @@ from mediaplane.pipeline.tools.chunk import encode_chunk
 from mediaplane.pipeline.tools.cut import cut_fast
 from mediaplane.pipeline.tools.plan import plan_chunks
 from mediaplane.pipeline.tools.probe import probe
-from mediaplane.pipeline.tools.results import EncodedRendition, Probe
+from mediaplane.pipeline.tools.results import Probe
 from tests.services.range_server import serve_ranges
+from tests.services.segments import rows_of
 
 HOUR_SECONDS, START_MS, END_MS = 3600, 1_803_000, 1_813_000
 
@@ -70,20 +71,9 @@ async def _encode_around(video: Path, found: Probe, folder: Path) -> list[list[H
             str(video), found, chunk, out_dir=out_dir, short_sides=SIDES[:1], frames_per_second=0, ocr=None,
             limits=LIMITS, on_progress=lambda _fraction: None,
         )  # fmt: skip
-        frames += _rows(result.renditions[0], chunk.index, out_dir)
+        frames += rows_of(result.renditions[0], chunk.index, out_dir, store="")
     (folder / "sound").mkdir()
     sound = await encode_sound(
         str(video), found, out_dir=folder / "sound", limits=LIMITS, on_progress=lambda _fraction: None
     )
-    return [frames, _rows(sound.renditions[0], 0, folder / "sound")]
-
-
-def _rows(encoded: EncodedRendition, chunk: int, folder: Path) -> list[HlsSegment]:
-    place = folder / encoded.name
-    return [
-        HlsSegment(
-            encoded.name, chunk, position, "", str(place / segment.file), str(place / encoded.init_file),
-            segment.duration_us, segment.size_bytes,
-        )
-        for position, segment in enumerate(encoded.segments)
-    ]  # fmt: skip
+    return [frames, rows_of(sound.renditions[0], 0, folder / "sound", store="")]

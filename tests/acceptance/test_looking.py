@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests.acceptance.plane import running_plane
 from tests.services import made_media as media
-from tests.services.browser import give_up
+from tests.services.missing import give_up
 from tests.services.recordings import make_recording
 
 PAPER = {"light": 255, "dark": 20}  # red of the page's ground

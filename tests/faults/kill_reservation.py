@@ -1,10 +1,10 @@
 """Begins uploads within a quota and kills itself at one point on the way: run by `test_quotas.py` as a process."""
 
 import asyncio
-import os
-import signal
 import sys
 from dataclasses import replace
+
+from killing import kill_at
 
 from mediaplane.access import direct
 from mediaplane.access.principals import LOCAL
@@ -25,18 +25,6 @@ POINTS = {
 }
 
 
-def kill_at(point: str) -> None:
-    owner, name = POINTS[point]
-    real = getattr(owner, name)
-
-    async def killed(*args, **kwargs):
-        if point.startswith("after_"):
-            await real(*args, **kwargs)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    setattr(owner, name, killed)
-
-
 async def main(dsn: str, state_dir: str, point: str) -> None:
     environ = {
         "MEDIAPLANE_STATE_DIR": state_dir,
@@ -46,7 +34,7 @@ async def main(dsn: str, state_dir: str, point: str) -> None:
     plans = {"free": {"default": True, "stored_bytes": 10_000}}
     async with open_plane(replace(load_settings(environ), database_url=dsn, plans=plans)) as plane:
         uploads = plane.direct_uploads(plane.pool.connection)
-        kill_at(point)
+        kill_at(POINTS, point)
         await uploads.begin(LOCAL, Wish("killed.mp4", "video/mp4", 6000, direct_uploads.PARTS))
 
 

@@ -1,10 +1,10 @@
 """Completes or aborts an upload and kills itself at one point on the way: run by `test_uploads.py` as a process."""
 
 import asyncio
-import os
-import signal
 import sys
 from dataclasses import replace
+
+from killing import kill_at
 
 from mediaplane.access import completion, verification
 from mediaplane.access.direct import DirectUploads
@@ -28,18 +28,6 @@ POINTS = {
 }
 
 
-def kill_at(point: str) -> None:
-    owner, name = POINTS[point]
-    real = getattr(owner, name)
-
-    async def killed(*args, **kwargs):
-        if point.startswith("after_"):
-            await real(*args, **kwargs)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    setattr(owner, name, killed)
-
-
 async def main(dsn: str, state_dir: str, point: str, upload_id: str) -> None:
     environ = {
         "MEDIAPLANE_STATE_DIR": state_dir,
@@ -49,7 +37,7 @@ async def main(dsn: str, state_dir: str, point: str, upload_id: str) -> None:
     }
     async with open_plane(replace(load_settings(environ), database_url=dsn)) as plane:
         uploads: DirectUploads = plane.direct_uploads(plane.pool.connection)
-        kill_at(point)
+        kill_at(POINTS, point)
         if point == "begin":
             await uploads.begin(LOCAL, Wish("killed.mp4", "video/mp4", 1 << 20, direct_uploads.PARTS))
             return

@@ -2,35 +2,13 @@
 
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-
-import pytest
 
 from tests.acceptance.plane import Plane, running_plane
+from tests.services.disks import small_disk
 from tests.services.recordings import make_recording
 
 QUICK = {"STORAGE_MODE": "local", "OCR_ENGINE": "off", "MEDIAPLANE_RETRY_MINUTES": "0.02,0.05,0.1,0.2,0.5,1"}
 WAIT_SECONDS = 240
-
-
-@contextmanager
-def small_disk(path: Path, size: str) -> Iterator[Path]:
-    """Give a file system of its own; skip where this process may not mount one."""
-    path.mkdir()
-    try:
-        mount(path, f"size={size}")
-    except subprocess.CalledProcessError as error:
-        pytest.skip(f"no small disk can be mounted here: {error.stderr.decode().strip()}")
-    try:
-        yield path
-    finally:
-        subprocess.run(["umount", "-l", str(path)], check=True)
-
-
-def mount(path: Path, options: str) -> None:
-    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(path)], check=True, capture_output=True)
 
 
 def test_work_waits_for_room_in_the_store_and_goes_on(tmp_path):

@@ -13,21 +13,10 @@ from mediaplane.pipeline.tools.chunk import encode_chunk
 from mediaplane.pipeline.tools.cut import cut_fast
 from mediaplane.pipeline.tools.plan import plan_chunks
 from mediaplane.pipeline.tools.probe import probe
-from mediaplane.pipeline.tools.results import EncodedRendition
 from tests.services.made_media import make_pattern, times
+from tests.services.segments import rows_of
 
 LIMITS = Limits(seconds=600, address_space_mb=8192, output_mb=4096)
-
-
-def rows_of(encoded: EncodedRendition, chunk: int, folder: Path) -> list[HlsSegment]:
-    place = folder / encoded.name
-    return [
-        HlsSegment(
-            encoded.name, chunk, position, "here", str(place / segment.file), str(place / encoded.init_file),
-            segment.duration_us, segment.size_bytes,
-        )
-        for position, segment in enumerate(encoded.segments)
-    ]  # fmt: skip
 
 
 async def encode(source: Path, folder: Path) -> list[list[HlsSegment]]:

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from tests.services.browser import give_up
+from tests.services.missing import give_up
 
 HERE = Path(__file__).parent
 VECTORS = json.loads((HERE / "cdn_links.json").read_text())

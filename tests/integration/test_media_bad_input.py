@@ -3,10 +3,9 @@
 import os
 import socket
 import struct
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 
@@ -22,6 +21,7 @@ from mediaplane.pipeline.tools.plan import plan_chunks
 from mediaplane.pipeline.tools.probe import probe
 from mediaplane.pipeline.tools.results import AudioStream, Chunk, Probe
 from tests.services import made_media as media
+from tests.services.disks import small_disk
 
 LIMITS = Limits(seconds=60, address_space_mb=8192, output_mb=1024)
 
@@ -274,21 +274,6 @@ async def _encode_sound(source: Path, found: Probe, _chunk: Chunk, out: Path) ->
         with suppress(OSError):
             (out / "filler").write_bytes(bytes(1 << 20))
     await encode_sound(str(source), found, out_dir=out, limits=LIMITS, on_progress=ignore)
-
-
-@contextmanager
-def small_disk(path: Path, size: str) -> Iterator[Path]:
-    """Give a file system of its own, of a few kilobytes; skip where this process may not mount one."""
-    path.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path)], capture_output=True, check=False
-    )
-    if mounted.returncode != 0:
-        pytest.skip(f"no small disk can be mounted here: {mounted.stderr.decode().strip()}")
-    try:
-        yield path
-    finally:
-        subprocess.run(["umount", "-l", str(path)], check=True)
 
 
 async def test_a_path_that_looks_like_a_protocol_is_a_path(tmp_path: Path) -> None:

@@ -187,8 +187,6 @@ async def test_derived_objects_count(plane):
 async def test_file_of_unknown_size_reserves_what_there_may_be(plane, way):
     """Uppy does not say how large a file is: as much is reserved as may come, and no more than that is taken."""
     uploads = plane.direct_uploads(plane.pool.connection)
-    if way == FORM and not plane.store_for("a", "original").intake.takes_forms:
-        pytest.skip("a directory takes no forms")
     first = await uploads.begin(ANNA, wish(None, way))
     assert first.reserved_bytes == 900_000_000  # largest_bytes of the plan
     second = await uploads.begin(ANNA, wish(None, way))

@@ -19,6 +19,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from tests.services.missing import give_up
 from tests.services.rgw import end_with_parent
 
 DIRECTORY = Path(__file__).parents[1] / "browser"
@@ -125,13 +126,6 @@ def require_modules(*names: str) -> None:
     """Skip, or in CI fail, where a package of npm is not installed."""
     if missing := [name for name in names if not (MODULES / name).exists()]:
         give_up(f"{', '.join(missing)} not installed: npm ci in tests/browser (make test does)")
-
-
-def give_up(reason: str) -> None:
-    """Skip with the reason; in CI fail."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 async def _devtools(profile: Path) -> str:

