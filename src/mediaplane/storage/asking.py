@@ -12,7 +12,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 from mediaplane.storage.answers import answered, unreachable
@@ -20,7 +19,7 @@ from mediaplane.storage.connection import IDLE_SECONDS, Address, Connection, Con
 from mediaplane.storage.credentials import Keys
 from mediaplane.storage.endpoint import S3Endpoint
 from mediaplane.storage.exchange import Answer, FileSlice, Pool, Request, exchange
-from mediaplane.storage.replies import error_code, is_error, text_of
+from mediaplane.storage.replies import error_code, http_time, is_error, text_of
 from mediaplane.storage.sigv4 import PAYLOAD, HeaderSigner, quote_key, quote_query
 
 _SIGNER_SECONDS = 5  # how long one time stamp, and what `endpoint.keys()` said, is signed with
@@ -121,10 +120,12 @@ class Asking:
                     raise unreachable(self._endpoint.url, _describe(error)) from error
                 yield _pause(failures)
                 continue
-            late = request.method in ("PUT", "POST") and is_error(answer.body)
-            if 200 <= answer.status < 300 and not late:
-                return answer
-            code, status = error_code(answer.body), 500 if late else answer.status
+            status = answer.status
+            if 200 <= status < 300:
+                if request.method not in ("PUT", "POST") or not is_error(answer.body):
+                    return answer
+                status = 500  # it failed after it had said that all is well
+            code = error_code(answer.body)
             if turns <= 3 + failures and self._learns(answer, code):
                 continue
             if status in _RETRIED or code in _RETRIED_CODES:
@@ -205,11 +206,10 @@ class Asking:
         return False
 
     def _learns_time(self, answer: Answer) -> bool:
-        try:
-            theirs = parsedate_to_datetime(answer.header("date")).timestamp()
-        except (ValueError, TypeError):
+        theirs = http_time(answer.header("date"))
+        if theirs is None:
             return False
-        self._clock_offset, self._signer = theirs - time.time(), None
+        self._clock_offset, self._signer = theirs.timestamp() - time.time(), None
         return True
 
     def _learns_place(self, region: str, location: str) -> bool:

@@ -47,6 +47,10 @@ class RoleKeys:
         self._boto3: Any = None
         self._found: Any = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be what another process asks its machine for: keys that this one holds might end there."""
+        return role_keys, (self._profile,)
+
     def keys(self) -> Keys:
         """Return the keys as they are now; asks the machine again when they are about to end.
 

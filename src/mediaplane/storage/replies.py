@@ -197,6 +197,16 @@ def completion_body(parts: Iterable[tuple[int, str, dict[str, str]]]) -> bytes:
     return f'<CompleteMultipartUpload xmlns="{space}">{entries}</CompleteMultipartUpload>'.encode()
 
 
+def http_time(text: str) -> datetime | None:
+    """Return the time that a header tells (aware), None where it is none."""
+    from email.utils import parsedate_to_datetime  # a twentieth of what all that transfers need takes to load
+
+    try:
+        return parsedate_to_datetime(text)
+    except (ValueError, TypeError):
+        return None
+
+
 def fits_xml(key: str) -> bool:
     """Tell whether a key can stand in XML; one with other control characters is deleted by itself."""
     return not _CONTROL.search(key)

@@ -11,7 +11,6 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 from mediaplane.errors import MediaplaneError, ObjectNotFound, StorageError
 from mediaplane.storage.answers import answered
@@ -29,6 +28,7 @@ from mediaplane.storage.replies import (
     Unfinished,
     deletion_body,
     fits_xml,
+    http_time,
     read_page,
     read_parts,
     read_refusals,
@@ -262,7 +262,4 @@ def read_head(answer: Answer) -> ObjectHead:
 
 def read_time(text: str) -> datetime:
     """Return the time of an HTTP header; 1970 where it is none."""
-    try:
-        return parsedate_to_datetime(text)
-    except (ValueError, TypeError):
-        return datetime.fromtimestamp(0, UTC)
+    return http_time(text) or datetime.fromtimestamp(0, UTC)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from itertools import groupby
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from mediaplane.errors import InvalidPlace
 from mediaplane.media.keys import ObjectKey
@@ -38,6 +38,9 @@ from mediaplane.storage.bulk.streaming import put_stream
 from mediaplane.storage.bulk.tally import Tally
 from mediaplane.storage.bulk.work import Event, Found, Options, Report, Summary, Upload, Work
 from mediaplane.storage.signing import S3Signer
+
+if TYPE_CHECKING:  # dry runs and listings need no processes
+    from mediaplane.storage.bulk.crew import Crew
 
 PlaceName = str | Path
 
@@ -120,8 +123,12 @@ def carry_out(
     *,
     endpoints: Endpoints | None = None,
     source_endpoints: Endpoints | None = None,
+    crew: "Crew | None" = None,
 ) -> Summary:
-    """Carry out many requests as one transfer, in parallel and in no order. Raises as `copy`."""
+    """Carry out many requests as one transfer, in parallel and in no order. Raises as `copy`.
+
+    `crew`: processes that help, of `engine.new_crew`, for callers that start threads of their own before this.
+    """
     found = endpoints or find_endpoints()
     tally = Tally(report)
     planned = [(request, request.plan(source_endpoints or found, found, tally)) for request in requests]
@@ -129,24 +136,19 @@ def carry_out(
     began = time.monotonic()
     for (dry_run, own), group in groupby(planned, key=lambda pair: (pair[0].choice.dry_run, pair[0].options)):
         work = ahead([pieces for _, pieces in group])
-        _run(work, own or options or Options(), tally, total, dry_run=dry_run)
+        if dry_run:
+            for piece in work:
+                tally.plan(piece)
+        else:
+            total.add(_run(work, own or options or Options(), tally, crew))
     total.seconds = time.monotonic() - began
     return tally.add_to(total)
 
 
-def _run(work: Iterator[Work], options: Options, tally: Tally, total: Summary, *, dry_run: bool) -> None:
-    if dry_run:
-        for piece in work:
-            tally.plan(piece)
-        return
+def _run(work: Iterator[Work], options: Options, tally: Tally, crew: "Crew | None") -> Summary:
     from mediaplane.storage.bulk import engine  # threads, polls and checksums, for commands that move something
 
-    done = engine.run(work, options, tally.tell)
-    total.done += done.done
-    total.skipped += done.skipped
-    total.failed += done.failed
-    total.bytes_moved += done.bytes_moved
-    total.failures += done.failures
+    return engine.run(work, options, tally.tell, crew=crew)
 
 
 def upload_stream(

@@ -1,7 +1,7 @@
 """Objects that become other objects: by the server where both are on one endpoint, else through this process."""
 
-import tempfile
 from pathlib import Path
+from typing import IO
 
 from mediaplane.storage.bulk.checks import Damaged, is_encrypted
 from mediaplane.storage.bulk.digests import md5_of_etag
@@ -106,12 +106,18 @@ def _move_whole(run: Run, lane: Lane, work: Copy) -> Steps[int]:
         body, answer = yield from fetch_small(run, lane, client, fetched)
         yield from put_whole(run, lane, work, body, _kept_headers(run, answer))
         return len(body)
-    with tempfile.TemporaryFile() as file:
+    with _nameless_file() as file:
         request = request_of(run, client, fetched)
         answer = yield from _fetch_into(run, lane, request, work, file.fileno(), extent=(0, work.object.size_bytes))
         body_slice = FileSlice(file.fileno(), 0, work.object.size_bytes)
         yield from put_whole(run, lane, work, body_slice, _kept_headers(run, answer))
     return work.object.size_bytes
+
+
+def _nameless_file() -> IO[bytes]:
+    from tempfile import TemporaryFile  # copies between two servers are rare, and it takes a while to load
+
+    return TemporaryFile()
 
 
 def _move_parts(run: Run, lane: Lane, work: Copy) -> Steps[None]:
@@ -130,7 +136,7 @@ def _move_part(lane: Lane, parts: Parts, number: int, work: Copy) -> Steps[SentP
     headers = {"range": f"bytes={offset}-{offset + count - 1}"}
     if work.object.etag:
         headers["if-match"] = work.object.etag
-    with tempfile.TemporaryFile() as file:
+    with _nameless_file() as file:
         request = Request("GET", work.object.key, headers=headers, brake=parts.run.pace)
         yield from _fetch_into(parts.run, lane, request, work, file.fileno(), extent=(offset, count))
         return (yield from put_part(lane, parts, number, FileSlice(file.fileno(), 0, count)))

@@ -1,18 +1,19 @@
 """Bulk transfer: any amount of work, done many pieces at a time in bounded memory, with a summary in the end.
 
-`run` is the whole interface. The thread that calls it fetches the work and reports; lanes (`lane.py`) move the bytes.
+`run` is the whole interface. The thread that calls it fetches the work and reports; lanes (`lane.py`) move the bytes,
+and a crew (`crew.py`) of other processes helps with small pieces.
 """
 
-import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from mediaplane.errors import MediaplaneError
 from mediaplane.storage.bulk.copies import copy
-from mediaplane.storage.bulk.downloads import download
+from mediaplane.storage.bulk.crew import BATCH, Crew, processors
+from mediaplane.storage.bulk.downloads import SMALL_BYTES, download
 from mediaplane.storage.bulk.lane import Lane, Task
 from mediaplane.storage.bulk.names import sentence_of
 from mediaplane.storage.bulk.pace import Level, Pace
@@ -24,6 +25,7 @@ from mediaplane.storage.bulk.work import (
     Delete,
     Download,
     Event,
+    Move,
     Options,
     Report,
     Summary,
@@ -39,9 +41,18 @@ _MOST_LANES = 4
 W = TypeVar("W", Upload, Download, Copy, Delete)
 
 
-def run(work: Iterable[Work], options: Options, report: Report = lambda _: None) -> Summary:
+def new_crew() -> Crew:
+    """Return processes that help with small pieces of one run after another; close it (`with`) in the end."""
+    return Crew(_serve)
+
+
+def run(
+    work: Iterable[Work], options: Options, report: Report = lambda _: None, *, crew: Crew | None = None
+) -> Summary:
     """Do all the work and return what became of it; `report` hears of each piece, in the calling thread.
 
+    Without a crew the run has one of its own, which is none where the caller has threads. A limit that was given, of
+    requests or of bytes a second, is that of one process, which then does everything.
     `work` is fetched as it is needed. What fails is listed and the rest goes on. An error raised by `work` itself
     ends the fetching; what was fetched before is finished, then the error is raised.
 
@@ -49,27 +60,51 @@ def run(work: Iterable[Work], options: Options, report: Report = lambda _: None)
         KeyboardInterrupt: after all transfers were ended: no half file has its final name, and multipart uploads
             that were under way are aborted.
     """
-    return _Engine(options, report).run(work)
+    if options.workers or options.bytes_per_second:
+        return _Engine(options, report).run(work)
+    if crew is not None:
+        return _Engine(options, report, crew).run(work)
+    with new_crew() as own:
+        return _Engine(options, report, own).run(work)
+
+
+def _serve(work: Iterator[Work], options: Options, report: Report) -> None:
+    """Be one process of a crew."""
+    _Engine(options, report, lanes=1, queued=2 * BATCH, low=BATCH).run(work)
 
 
 class _Engine:
-    def __init__(self, options: Options, report: Report) -> None:
+    def __init__(
+        self,
+        options: Options,
+        report: Report,
+        crew: Crew | None = None,
+        *,
+        lanes: int = _MOST_LANES,
+        queued: int = QUEUED,
+        low: int = LOW,
+    ) -> None:
         pace = Pace(options.bytes_per_second) if options.bytes_per_second else None
-        self._run = Run(options, Level(options.workers), pace)
+        self._members = crew.members if crew else []
+        self._run = Run(options, Level(options.workers), pace, _task_of, queued, low, self._members)
         self._report = report
         self._summary = Summary()
         self._deletes: dict[int, list[Delete]] = {}  # by endpoint, until a request is full
-        for number in range(min(_MOST_LANES, _processors())):
+        for number in range(min(lanes, processors())):
             self._run.lanes.append(Lane(self._run, takes_small=number == 0))
 
     def run(self, work: Iterable[Work]) -> Summary:
         began = time.monotonic()
         for lane in self._run.lanes:
             lane.thread.start()
+        for member in self._members:
+            member.begin(self._run)
+        over = False
         try:
             self._do(work)
+            over = True
         finally:
-            self._end()
+            self._end(early=not over)
             self._summary.seconds = time.monotonic() - began
         return self._summary
 
@@ -93,10 +128,12 @@ class _Engine:
             run.unsettled += 1
         if isinstance(piece, Delete):
             self._fetch_delete(piece)
+        elif _size_of(piece) <= SMALL_BYTES:
+            run.add_small(piece)
         else:
             run.add(_task_of(run, piece))
-        if run.waiting() >= QUEUED:
-            while run.waiting() > LOW:
+        if run.waiting() >= run.queued:
+            while run.waiting() > run.low:
                 self._wait()
 
     def _fetch_delete(self, piece: Delete) -> None:
@@ -143,7 +180,9 @@ class _Engine:
         else:
             summary.done += 1
 
-    def _end(self) -> None:
+    def _end(self, *, early: bool) -> None:
+        for member in self._members:
+            member.end(early=early)
         for lane in self._run.lanes:
             lane.stop()
         for lane in self._run.lanes:
@@ -152,7 +191,11 @@ class _Engine:
         self._report_events()
 
 
-def _task_of(run: Run, piece: Upload | Download | Copy) -> Task:
+def _size_of(piece: Move) -> int:
+    return piece.size_bytes if isinstance(piece, Upload) else piece.object.size_bytes
+
+
+def _task_of(run: Run, piece: Move) -> Task:
     match piece:
         case Upload():
             return partial(_settled, run, upload, piece)
@@ -201,7 +244,3 @@ def _name_of(work: object) -> str:
         case Delete(target=target, key=key):
             return f"s3://{target.bucket if target else ''}/{key}"
     return str(getattr(work, "what", work))
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -2,19 +2,30 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from mediaplane.errors import MediaplaneError
 from mediaplane.storage.bulk.lane import Lane, Task
 from mediaplane.storage.bulk.pace import Level, Pace
-from mediaplane.storage.bulk.work import Event, Options, Work
+from mediaplane.storage.bulk.work import Event, Move, Options, Work
 from mediaplane.storage.endpoint import S3Endpoint
 from mediaplane.storage.wire import Client
 
 QUEUED = 2000  # tasks that wait at most
 LOW = 500  # when fewer wait, more work is fetched
+KEPT = 64  # small pieces that are not shared with other processes
+
+
+class Member(Protocol):
+    """A process beside this one that takes small pieces; see `crew.py`."""
+
+    hungry: bool
+
+    def wake(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -24,6 +35,10 @@ class Run:
     options: Options
     level: Level
     pace: Pace | None
+    task_of: Callable[["Run", Move], Task]  # what a lane does for a piece
+    queued: int = QUEUED
+    low: int = LOW
+    members: Sequence[Member] = ()
     lanes: list[Lane] = field(default_factory=list)
     events: deque[Event] = field(default_factory=deque)
     unsettled: int = 0  # pieces of work that were fetched and have no last event yet
@@ -35,6 +50,7 @@ class Run:
     _all_fetched: bool = False
     _tasks: deque[Task] = field(default_factory=deque)
     _heavy: deque[Task] = field(default_factory=deque)
+    _small: deque[Move] = field(default_factory=deque)
     _clients: dict[S3Endpoint, Client] = field(default_factory=dict)
     _recent: dict[int, tuple[S3Endpoint, Client]] = field(default_factory=dict)
     _folders: set[str] = field(default_factory=set)
@@ -72,9 +88,35 @@ class Run:
             if lane.hungry:
                 lane.wake()
 
+    def add_small(self, piece: Move) -> None:
+        """Put a small piece in the queue: for the first lane, or for another process."""
+        self._small.append(piece)
+        if self.lanes[0].hungry:
+            self.lanes[0].wake()
+        if self.members and len(self._small) > KEPT:
+            for member in self.members:
+                if member.hungry:
+                    member.wake()
+
+    def share(self, count: int) -> list[Move]:
+        """Return small pieces for another process, at most half of what waits here; none where few do."""
+        waiting = len(self._small)
+        shared: list[Move] = []
+        if waiting > KEPT:
+            with suppress(IndexError):  # others were quicker
+                for _ in range(min(count, waiting // 2)):
+                    shared.append(self._small.popleft())  # noqa: PERF401 what was taken is kept when one is missing
+            if waiting - count < self.low:
+                self.stirred.set()
+        return shared
+
+    def is_handed_out(self) -> bool:
+        """Tell whether there will be nothing more to share."""
+        return self._all_fetched and len(self._small) <= KEPT
+
     def waiting(self) -> int:
         """Return how many tasks are queued."""
-        return len(self._tasks) + len(self._heavy)
+        return len(self._tasks) + len(self._heavy) + len(self._small)
 
     def take(self, lane: Lane) -> Task | None:
         """Return the next task for a lane, or None where there is none or enough are running."""
@@ -84,10 +126,12 @@ class Run:
             if self._heavy:
                 return self._heavy.popleft()
             if lane.takes_small:
-                task = self._tasks.popleft()
-                if len(self._tasks) == LOW:
+                if self._tasks:
+                    return self._tasks.popleft()
+                piece = self._small.popleft()
+                if len(self._small) == self.low:
                     self.stirred.set()
-                return task
+                return self.task_of(self, piece)
         except IndexError:
             pass  # nothing there, or another lane was quicker
         if lane.takes_small and not self._all_fetched:
@@ -97,8 +141,8 @@ class Run:
     def finish_fetching(self) -> None:
         """Say that no more work will come."""
         self._all_fetched = True
-        for lane in self.lanes:
-            lane.wake()
+        for each in (*self.lanes, *self.members):
+            each.wake()
 
     def is_over(self) -> bool:
         """Tell whether nothing is left to be done."""
@@ -107,7 +151,7 @@ class Run:
     def note_idle(self, lane: Lane, seconds: float) -> None:
         """Hear how long a lane has waited; see `Level`."""
         if lane.takes_small:
-            if self._tasks or self._heavy:
+            if self._small or self._tasks or self._heavy:
                 self.level.note_idle(seconds)
             self.level.adjust()
 
@@ -125,6 +169,10 @@ class Run:
         """Report what became of a piece of work: its last event."""
         if not error:
             self.level.note_done(count)
+        self.hear(work, count, error, skipped=skipped)
+
+    def hear(self, work: Work, count: int, error: str, *, skipped: bool = False) -> None:
+        """Report what became of a piece of work, here or in another process."""
         self.events.append(Event(work, True, count, error, skipped))  # noqa: FBT003 once an object: keywords cost
         with self.lock:
             self.unsettled -= 1

@@ -54,7 +54,8 @@ class Delete:
     size_bytes: int = 0
 
 
-Work = Upload | Download | Copy | Delete
+Move = Upload | Download | Copy
+Work = Move | Delete
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,15 @@ class Summary:
     bytes_moved: int = 0
     seconds: float = 0.0
     failures: list[tuple[str, str]] = field(default_factory=list)  # what, why
+
+    def add(self, other: "Summary") -> None:
+        """Count what another run did; times are not added up."""
+        self.done += other.done
+        self.skipped += other.skipped
+        self.failed += other.failed
+        self.planned += other.planned
+        self.bytes_moved += other.bytes_moved
+        self.failures += other.failures
 
 
 KEPT_FAILURES = 10_000
