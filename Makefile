@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BROWSER := tests/browser/node_modules/.package-lock.json
 
+# Where it is set, every process compiles all that it imports anew: half of what a command or a child costs.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test check fix bench bench-transfer bench-gateway services reference providers lock clean
 

@@ -24,7 +24,8 @@ import numpy as np
 from mediaplane.media.words import fold, shape
 from mediaplane.pipeline.tools.debug import draw_lines
 from mediaplane.pipeline.tools.engine import open_engine
-from mediaplane.pipeline.tools.lines import Line, Luma
+from mediaplane.pipeline.tools.lines import Line
+from mediaplane.pipeline.tools.luma import Luma
 from mediaplane.pipeline.tools.screen import ScreenReader
 
 WIDER_MS, LONGER_MS = 1_000, 3_000

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from mediaplane.media.words import fold, shape
-from mediaplane.pipeline.tools.lines import Line, Luma
+from mediaplane.pipeline.tools.lines import Line
+from mediaplane.pipeline.tools.luma import Luma
 
 WIDER_MS, LONGER_MS = 1_000, 3_000
 Phrase = dict[str, Any]

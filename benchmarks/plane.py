@@ -57,8 +57,19 @@ class Running:
             return json.load(answer)
 
     def spent_seconds(self) -> float:
-        """Return the processor seconds of everything it runs, ended children included."""
-        return tree_seconds(self.process.pid)
+        """Return the processor seconds of everything it runs, ended children and its servers included."""
+        return tree_seconds(self.process.pid) + sum(map(tree_seconds, self._servers()))
+
+    def _servers(self) -> list[int]:
+        """Return PostgreSQL and SeaweedFS, which are children of init and work in the state directory."""
+        ours = {member.pid for member in psutil.Process(self.process.pid).children(recursive=True)}
+        here = [
+            process.info
+            for process in psutil.process_iter(["pid", "ppid", "cwd"])
+            if Path(process.info["cwd"] or "/").is_relative_to(self.state.resolve())
+        ]
+        pids = {info["pid"] for info in here}
+        return [info["pid"] for info in here if info["pid"] not in ours and info["ppid"] not in pids]
 
     def memory_mb(self) -> dict[str, int]:
         """Return the memory (USS where it can be read, so shared pages count once) by what the processes are."""

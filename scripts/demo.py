@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 STATE = Path(os.environ.get("MEDIAPLANE_STATE_DIR") or ".mediaplane")
 DEMO = Path("samples/demo.mp4")
 CLI = [str(Path(sys.executable).with_name("mediaplane"))]
-START_SECONDS = 120
+START_SECONDS = 240
 SEARCHES = (
     ("a phrase", '"harbour lights went on"'),
     ("a misspelt word", "gratitde"),
@@ -111,6 +111,15 @@ def choose_searches(asset: str, video: Path) -> list[tuple[str, str]]:
     ]
 
 
+def announced() -> int | None:
+    """Return the process that wrote where everything is, which it does once all of it is ready."""
+    try:
+        pid: int = json.loads((STATE / "up.json").read_text())["pid"]
+    except FileNotFoundError:
+        return None
+    return pid
+
+
 def gateway() -> str:
     """Return the URL of the running gateway."""
     url: str = json.loads((STATE / "up.json").read_text())["url"]
@@ -138,9 +147,9 @@ def start_up() -> subprocess.Popen[bytes]:
     while time.monotonic() < deadline:
         if up.poll() is not None:
             raise SystemExit(f"mediaplane up did not start:\n{(STATE / 'up.log').read_text()}")
-        if subprocess.run([*CLI, "ls", "--json"], capture_output=True, check=False).returncode == 0:
+        if announced() == up.pid:
             return up
-        time.sleep(0.3)
+        time.sleep(0.1)
     stop(up)
     raise SystemExit(f"mediaplane up was not ready within {START_SECONDS} s: see {STATE}/up.log")
 

@@ -42,7 +42,8 @@ def lines() -> Iterator[str]:
 def commands() -> Iterator[str]:
     """Yield the commands with their first sentence."""
     yield from ("## Commands", "", "| command | what it does |", "| --- | --- |")
-    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+    for name, listed in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+        command = listed.load()
         for full_name, one in [(f"{name} {part}", sub) for part, sub in getattr(command, "commands", {}).items()] or [
             (name, command)
         ]:

@@ -27,7 +27,8 @@ if [[ -z $uv ]]; then
   fi
 fi
 
-install() { "$uv" pip install --quiet --python "$venv/bin/python" "$@"; }
+# Compiled now: uv leaves it to the first import, and children of workers, which write nothing, would do it every time.
+install() { "$uv" pip install --quiet --compile-bytecode --python "$venv/bin/python" "$@"; }
 say "installing the locked packages …"
 # uv trusts the authorities it brings; a network with one of its own needs the system's, which the second try takes.
 install --require-hashes -r requirements.lock 2>/dev/null ||

@@ -1,12 +1,14 @@
-"""JSON log lines on standard error, one an event, without secrets or signatures."""
+"""JSON log lines on standard error, one an event, without secrets or signatures.
+
+structlog brings rich and pygments along, half a second of processor time: it is imported at the first line, so that
+commands that log nothing do without.
+"""
 
 import logging
 import re
 import sys
 from collections.abc import MutableMapping
 from typing import Any
-
-import structlog
 
 # What lets somebody in, wherever it stands: other people's error messages quote URLs and headers.
 _SECRETS = re.compile(
@@ -20,8 +22,26 @@ _SECRETS = re.compile(
 _HINTS = ("=", "earer", "EARER", "://", "mp_", "whsec_", "eyJ")
 
 
+class Logger:
+    """structlog's logger of a name, made at the first line."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._made: Any = None
+
+    def __getattr__(self, method: str) -> Any:
+        """Return `info`, `warning` and whatever else structlog's logger has."""
+        if self._made is None:
+            import structlog
+
+            self._made = structlog.get_logger(self._name)
+        return getattr(self._made, method)
+
+
 def set_up_logging(level: int = logging.INFO) -> None:
     """Send structlog and the standard library's loggers to standard error as JSON lines."""
+    import structlog
+
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,

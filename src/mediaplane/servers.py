@@ -10,7 +10,6 @@ from mediaplane.embedded.running import Running, find_running, follow
 from mediaplane.embedded.seaweed import EmbeddedSeaweed
 from mediaplane.errors import MediaplaneError, NotRunning, StorageError
 from mediaplane.settings import Settings
-from mediaplane.storage.connectivity import find_unusable
 from mediaplane.storage.endpoint import endpoint_url
 
 
@@ -24,6 +23,7 @@ def prepare_buckets(settings: Settings) -> list[str]:
     """
     from mediaplane.storage.bucket.apply import prepare
     from mediaplane.storage.bucket.targets import read_targets
+    from mediaplane.storage.connectivity import find_unusable
 
     remarks: list[str] = []
     local = settings.storage_mode == "local"

@@ -1,10 +1,9 @@
 """The only place that chooses implementations: from settings to a working plane.
 
-What is slow to import (boto3, PgQueuer, numpy, PyAV) is imported where it is needed: a command that only reads
-starts in half the time.
+What only some commands need (uploads, notices, the pipeline, boto3) is imported where it is used: a command that only
+reads starts in half the time.
 """
 
-import asyncio
 import os
 import secrets
 from collections.abc import AsyncIterator, Mapping
@@ -14,49 +13,34 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import structlog
-
-from mediaplane.access.audit import chain_and_log
-from mediaplane.access.companion import CompanionTokens
-from mediaplane.access.completion import Completion
-from mediaplane.access.direct import DirectUploads
 from mediaplane.access.links import PlaybackTokens
-from mediaplane.access.notices import Notices, Place
 from mediaplane.access.playback import frame_url, playback_url
-from mediaplane.access.polling import poll
-from mediaplane.access.uploads import Uploader
-from mediaplane.catalog import direct_uploads, events, lexicon
 from mediaplane.catalog.objects import Object
-from mediaplane.catalog.quotas import Quotas
-from mediaplane.errors import AccessDenied
-from mediaplane.jobs.highlights import HighlightsFile
-from mediaplane.jobs.originals import Originals
-from mediaplane.jobs.periodic import Periodic
-from mediaplane.jobs.stage import Stage
-from mediaplane.jobs.withdrawal import Connect
 from mediaplane.media.keys import ObjectKey
 from mediaplane.media.quotas import read_plans
-from mediaplane.postgres import Connection, Pool, open_pool
+from mediaplane.postgres import Pool, open_pool
 from mediaplane.settings import Settings
-from mediaplane.storage.bucket.targets import read_store_rules, roles_of
-from mediaplane.storage.bucket.wanted import expiries
-from mediaplane.storage.local import LocalStore
-from mediaplane.storage.local_intake import LocalIntake
 from mediaplane.storage.open import OpenStore, open_stores
 from mediaplane.storage.placement import Placement, read_placement
-from mediaplane.upkeep import deletion, retention, sweeping, webhooks
-from mediaplane.upkeep import quotas as quota_upkeep
-from mediaplane.upkeep.purging import Purging
-from mediaplane.upkeep.scanner import Scanner, scan_all
 
-ABANDONED_AFTER = timedelta(days=1)
-log = structlog.get_logger(__name__)
 MAX_COMPANION_HOURS = 24
 
 
 if TYPE_CHECKING:
+    from mediaplane.access.companion import CompanionTokens
+    from mediaplane.access.completion import Completion
+    from mediaplane.access.direct import DirectUploads
+    from mediaplane.access.notices import Notices
+    from mediaplane.access.uploads import Uploader
+    from mediaplane.catalog.quotas import Quotas
+    from mediaplane.jobs.highlights import HighlightsFile
+    from mediaplane.jobs.originals import Originals
+    from mediaplane.jobs.stage import Stage
+    from mediaplane.jobs.withdrawal import Connect
     from mediaplane.pipeline.flow import Flow
     from mediaplane.storage.queues import Queue
+    from mediaplane.upkeep.purging import Purging
+    from mediaplane.upkeep.scanner import Scanner
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +60,10 @@ class Plane:
         return Flow(self.settings)
 
     @property
-    def quotas(self) -> Quotas:
+    def quotas(self) -> "Quotas":
         """What owners may use."""
+        from mediaplane.catalog.quotas import Quotas
+
         return Quotas(read_plans(self.settings.plans))
 
     @property
@@ -112,8 +98,10 @@ class Plane:
         """Return a URL of a kept frame."""
         return frame_url(self.settings.public_url, asset_id, self.tokens.make_token(asset_id), timestamp_ms)
 
-    def uploader(self) -> Uploader:
+    def uploader(self) -> "Uploader":
         """Return the writer of files of this process's owner."""
+        from mediaplane.access.uploads import Uploader
+
         return Uploader(
             pool=self.pool,
             stores={name: opened.store for name, opened in self.stores.items()},
@@ -125,48 +113,66 @@ class Plane:
             quotas=self.quotas,
         )
 
-    def completion(self, connect: Connect) -> Completion:
+    def completion(self, connect: "Connect") -> "Completion":
         """Return who completes clients' uploads; `connect` lends the connections on which rows are changed."""
+        from mediaplane.access.completion import Completion
+        from mediaplane.access.registration import Registry
+        from mediaplane.access.together import alone
+
         return Completion(
             connect=connect,
+            share=alone(connect),
             stores=self.stores,
-            advance=self.flow.advance,
+            registry=Registry(self.flow.advance),
             largest_bytes=self.settings.upload_max_mb << 20,
             types=self.settings.upload_types,
             url_lifetime=timedelta(minutes=self.settings.upload_minutes),
         )
 
-    def direct_uploads(self, connect: Connect) -> DirectUploads:
+    def direct_uploads(self, connect: "Connect") -> "DirectUploads":
         """Return the upload sessions of clients; `connect` lends connections that see the asker's rows."""
+        from mediaplane.access.beginning import Beginning
+        from mediaplane.access.direct import DirectUploads
+
         return DirectUploads(
             completion=self.completion(connect),
             placement=self.placement,
             layout=self.settings.layout,
-            quotas=self.quotas,
+            beginning=Beginning(self.quotas),
             needs_task=self.settings.upload_needs_task,
         )
 
     @property
-    def purging(self) -> Purging:
+    def purging(self) -> "Purging":
         """Who carries purges out."""
+        from mediaplane.upkeep.purging import Purging
+
         return Purging(self.pool, self.stores, self.settings.layout)
 
-    def highlights_file(self, connect: Connect) -> HighlightsFile:
+    def highlights_file(self, connect: "Connect") -> "HighlightsFile":
         """Return who reads and writes highlights.json; `connect` lends connections that see the rows in question."""
+        from mediaplane.jobs.highlights import HighlightsFile
+
         return HighlightsFile(connect, self.stores, self.placement, self.settings.layout)
 
     @property
-    def companion_tokens(self) -> CompanionTokens:
+    def companion_tokens(self) -> "CompanionTokens":
         """Makes and checks what lets a page's Uppy upload without a header of its own."""
+        from mediaplane.access.companion import CompanionTokens
+
         lifetime = timedelta(hours=min(self.settings.upload_hours, MAX_COMPANION_HOURS))
         return CompanionTokens(self.signing_key, lifetime=lifetime)
 
-    def scanners(self) -> list[Scanner]:
+    def scanners(self) -> "list[Scanner]":
         """Return one scanner for each store that originals may be in, whatever the mode."""
+        from mediaplane.upkeep.scanner import Scanner
+
         return [Scanner(self.pool, originals) for originals in self.originals()]
 
-    def originals(self) -> list[Originals]:
+    def originals(self) -> "list[Originals]":
         """Return what is known of originals in each store that they may be in, whatever the mode."""
+        from mediaplane.jobs.originals import Originals
+
         return [
             Originals(
                 store_name=name,
@@ -181,8 +187,10 @@ class Plane:
             if name in self.stores
         ]
 
-    def notices(self, connect: Connect) -> Notices:
+    def notices(self, connect: "Connect") -> "Notices":
         """Return who acts on what buckets tell; `connect` lends connections that see and change every row."""
+        from mediaplane.access.notices import Notices, Place
+
         places = [
             Place(opened.endpoint.bucket, originals)
             for originals in self.originals()
@@ -200,23 +208,6 @@ class Plane:
 
         return open_queues(self.settings)
 
-    def _arrival_periodic(self) -> dict[str, Periodic]:
-        """Return what is done again and again for originals that nobody announces."""
-        found: dict[str, Periodic] = {}
-        queues: list[Queue] = []
-        if self.settings.notice_queues:
-            found["notices"] = (timedelta(seconds=10), lambda _conn: self._poll(queues))
-        if self.settings.scan_minutes:
-            every = timedelta(minutes=self.settings.scan_minutes)
-            found["scan"] = (every, lambda _conn: scan_all(self.scanners()))
-        return found
-
-    async def _poll(self, queues: "list[Queue]") -> None:
-        """Empty the queues; they are opened at the first time, as boto3 takes long to."""
-        if not queues:
-            queues += await asyncio.to_thread(self.queues)
-        await poll(queues, self.notices(self.pool.connection))
-
     def _roles_beside(self, name: str) -> tuple[str, ...]:
         """Return the roles whose objects lie in the same bucket or directory as this store's: a store is but a name."""
         sample = ObjectKey("sample")
@@ -232,7 +223,7 @@ class Plane:
             )
         )
 
-    def stages(self) -> Mapping[str, Stage]:
+    def stages(self) -> "Mapping[str, Stage]":
         """Return every stage by name.
 
         Raises:
@@ -252,100 +243,6 @@ class Plane:
             work_root=self.settings.state_dir / "work",
         )
         return stages.all_stages(context)
-
-    def periodic(self) -> Mapping[str, Periodic]:
-        """Return what is done again and again, by one worker at a time."""
-        stores = {name: opened.store for name, opened in self.stores.items()}
-        return {
-            "outbox": (timedelta(seconds=2), lambda _conn: deletion.drain_outbox(self.pool, stores)),
-            "stalled": (timedelta(seconds=20), lambda conn: sweeping.resume_stalled(conn, self.flow.advance)),
-            "uploads": (timedelta(minutes=1), sweeping.sweep_uploads),
-            "intents": (timedelta(minutes=10), sweeping.sweep_intents),
-            "unfinished": (timedelta(hours=6), self._remove_unfinished),
-            **self._upload_periodic(),
-            **self._quota_periodic(),
-            **self._arrival_periodic(),
-            # both hourly: rows go before the bytes, which a bucket that expires by itself removes at the day's end
-            "clips": (timedelta(hours=1), sweeping.remove_expired_clips),
-            "expired": (timedelta(hours=1), lambda conn: retention.expire_rows(conn, self._retained())),
-            "expired bytes": (timedelta(days=1), lambda conn: retention.expire_bytes(conn, self._retained())),
-            "lexicon": (timedelta(hours=1), lexicon.prune_lexicon),
-            "purges": (timedelta(seconds=2), lambda _conn: self.purging.carry_out_all()),
-            "audit": (timedelta(seconds=5), chain_and_log),
-            "webhooks": (
-                timedelta(seconds=2),
-                lambda _conn: webhooks.deliver_due(self.pool, private=self.settings.webhook_private),
-            ),
-            "events": (timedelta(hours=1), self._forget_events),
-        }
-
-    async def _forget_events(self, conn: Connection) -> None:
-        """Forget events and deliveries that nobody may ask for any more."""
-        age = timedelta(days=self.settings.event_days)
-        await events.prune(conn, age=age, stage_age=timedelta(days=1))
-        await webhooks.prune(conn, event_age=age)
-
-    def _upload_periodic(self) -> dict[str, Periodic]:
-        """Return what is done again and again for clients' uploads."""
-        completion = self.completion(self.pool.connection)
-        silence = timedelta(hours=self.settings.upload_hours)
-        intakes = {name: opened.intake for name, opened in self.stores.items()}
-        return {
-            "forgotten_uploads": (timedelta(seconds=15), lambda _conn: completion.complete_forgotten()),
-            "replaced_uploads": (timedelta(minutes=1), lambda _conn: completion.look_again()),
-            "abandoned_uploads": (
-                timedelta(minutes=1),
-                lambda _conn: sweeping.sweep_abandoned(self.pool.connection, intakes, silence=silence),
-            ),
-            "ended_uploads": (timedelta(hours=1), sweeping.forget_ended_uploads),
-        }
-
-    def _quota_periodic(self) -> dict[str, Periodic]:
-        """Return what is done again and again for plans and quotas."""
-        quotas = self.quotas
-        return {
-            "usage": (timedelta(seconds=10), lambda conn: quota_upkeep.sum_up(conn, quotas)),
-            "usage of all": (timedelta(hours=1), lambda conn: quota_upkeep.tell_everybody(conn, quotas)),
-            "held assets": (
-                timedelta(minutes=1),
-                lambda conn: quota_upkeep.resume_held(conn, quotas, self.flow.advance),
-            ),
-        }
-
-    def _retained(self) -> list[retention.Retained]:
-        """Return what expires in each store, and in the directory that stands for it."""
-        found = []
-        for store in self.settings.stores:
-            rules = read_store_rules(self.settings, store.name)
-            expired = expiries(rules, roles_of(self.settings, store.name))
-            for name in {store.name, store.twin} & set(self.stores):
-                opened = self.stores[name]
-                by_itself = opened.endpoint is not None and opened.endpoint.provider.lifecycle_expiry
-                searched = rules.managed and not by_itself
-                found.append(retention.Retained(name, opened.store, expired, searched=searched))
-        return found
-
-    async def _remove_unfinished(self, conn: Connection) -> None:
-        """Remove what killed writers left where no listing shows it: multipart parts, temporary files."""
-        for name, opened in self.stores.items():
-            resumable = await direct_uploads.open_refs(conn, name)
-            await asyncio.to_thread(_remove_leftovers, opened, resumable)
-
-
-def _remove_leftovers(opened: OpenStore, resumable: set[str]) -> None:
-    from mediaplane.storage import buckets
-
-    if opened.endpoint:
-        try:
-            buckets.abort_uploads(opened.endpoint, older_than=ABANDONED_AFTER, keep=resumable)
-        except AccessDenied as error:
-            if not error.keys_known:
-                raise
-            # keys that may only put, get and delete objects: the bucket's own lifecycle rule aborts them
-            log.info("unfinished_uploads_left_alone", bucket=opened.endpoint.bucket, reason=error.message)
-    elif isinstance(opened.store, LocalStore) and isinstance(opened.intake, LocalIntake):
-        opened.store.remove_unfinished()
-        opened.intake.remove_unfinished()
 
 
 @asynccontextmanager

@@ -29,10 +29,11 @@ def test_picture_goes_in_and_its_words_are_found(notes, tmp_path):
         assert ingested["status"] == "ready", ingested["error"]
         shown = plane.json("show", ingested["asset_id"])
         assert (shown["kind"], shown["width"], shown["height"], shown["duration_ms"]) == ("image", 900, 500, None)
+        by_command = plane.json("url", ingested["asset_id"])["url"]
         for query in ('"office closes"', "harbuor", "#harbour", "@marina_ops", "noon ask"):
             (hit, *_) = plane.json("search", query)["hits"]
             assert hit["asset_id"] == ingested["asset_id"], query
-            for url in (hit["frame_url"], hit["playback_url"], plane.json("url", ingested["asset_id"])["url"]):
+            for url in (hit["frame_url"], hit["playback_url"], by_command):
                 with urllib.request.urlopen(url, timeout=10) as answer, Image.open(answer) as picture:
                     assert (picture.format, picture.size) == ("JPEG", (900, 500))
         assert plane.json("ingest", str(notes))["assets"][0]["reused"]

@@ -129,6 +129,25 @@ async def test_read_of_a_range_outside_the_object(
         await collect(store.read(key, start=start, length=length))
 
 
+@pytest.mark.parametrize("most_bytes", [1, 9, 10, 1 << 20])
+async def test_look_gives_the_first_bytes(store: ObjectStore, prefix: str, most_bytes: int) -> None:
+    """A look tells the same as `stat`, and has as many of the first bytes as were asked for and are there."""
+    key = await put(store, f"{prefix}a", b"0123456789")
+    seen = await store.look(key, most_bytes)
+    assert seen.info == await store.stat(key)
+    assert seen.head == b"0123456789"[:most_bytes]
+
+
+async def test_look_at_what_is_empty_or_missing(store: ObjectStore, prefix: str) -> None:
+    """An empty object is there, without a first byte; a missing one is missing."""
+    key = await put(store, f"{prefix}a", b"")
+    seen = await store.look(key, 10)
+    assert (seen.info.size_bytes, seen.head) == (0, b"")
+    assert seen.info == await store.stat(key)
+    with pytest.raises(ObjectNotFound):
+        await store.look(check_key(f"{prefix}none"), 10)
+
+
 async def test_empty_object(store: ObjectStore, prefix: str) -> None:
     """Zero bytes are an object like others, without any range in it."""
     key = check_key(f"{prefix}empty")

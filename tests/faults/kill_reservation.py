@@ -9,7 +9,7 @@ from killing import kill_at
 from mediaplane.access import direct
 from mediaplane.access.principals import LOCAL
 from mediaplane.access.wishes import Wish
-from mediaplane.catalog import assets, direct_uploads, objects, usage
+from mediaplane.catalog import direct_uploads, usage
 from mediaplane.settings import load_settings
 from mediaplane.wiring import open_plane
 
@@ -17,10 +17,8 @@ from mediaplane.wiring import open_plane
 POINTS = {
     "lock": (usage, "lock_account"),
     "after_lock": (usage, "lock_account"),
-    "asset": (assets, "add"),
-    "after_asset": (assets, "add"),
-    "after_object": (objects, "intend"),
-    "after_upload": (direct_uploads, "open_for"),
+    "rows": (direct_uploads, "open_all"),
+    "after_rows": (direct_uploads, "open_all"),
     "committed": (direct.DirectUploads, "_begin_parts"),
 }
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from killing import kill_at
 
-from mediaplane.access import completion, verification
+from mediaplane.access import registration, verification
 from mediaplane.access.direct import DirectUploads
 from mediaplane.access.principals import LOCAL
 from mediaplane.access.wishes import Wish
@@ -21,8 +21,8 @@ POINTS = {
     "join": (LocalIntake, "join"),
     "after_join": (LocalIntake, "join"),
     "look": (verification, "_look"),
-    "register": (completion, "register"),
-    "after_register": (completion, "register"),
+    "register": (registration, "register_all"),
+    "after_register": (registration, "register_all"),
     "withdraw": (LocalIntake, "abort"),
     "after_withdraw": (LocalIntake, "abort"),
 }
@@ -41,8 +41,10 @@ async def main(dsn: str, state_dir: str, point: str, upload_id: str) -> None:
         if point == "begin":
             await uploads.begin(LOCAL, Wish("killed.mp4", "video/mp4", 1 << 20, direct_uploads.PARTS))
             return
-        upload = await uploads.get(LOCAL, upload_id)
-        await (uploads.abort(upload) if "withdraw" in point else uploads.complete(upload, None))
+        if "withdraw" in point:
+            await uploads.abort(await uploads.get(LOCAL, upload_id))
+        else:
+            await uploads.complete(LOCAL, upload_id)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def test_recording_is_ready_though_everything_is_killed_once(tmp_path):
         for victim in chance.sample(VICTIMS, len(VICTIMS)):
             time.sleep(chance.uniform(0.5, 3.0))
             kill_one(plane, victim, chance)
-        shown = wait_until_ready(plane, asset_id)
+        shown = plane.wait_until_ready(asset_id)
         assert shown["status"] == "ready", (shown["error"], plane.logs())
         assert shown["segments"] >= len(PAGES) * 2
         for number in range(1, len(PAGES) + 1):
@@ -73,17 +73,6 @@ def command_line(process: psutil.Process) -> list[str]:
         return process.cmdline()
     except psutil.Error:
         return []
-
-
-def wait_until_ready(plane: Plane, asset_id: str, seconds: float = 180.0) -> dict[str, object]:
-    """Ask until the asset is ready or has failed; the database may be away now and then."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        asked = plane.run("show", asset_id, "--json", check=False)
-        if asked.returncode == 0 and (shown := json.loads(asked.stdout))["status"] in ("ready", "failed"):
-            return shown
-        time.sleep(0.5)
-    raise AssertionError(f"not ready after {seconds:.0f} s:\n{plane.logs()}")
 
 
 def catalog_and_store(plane: Plane) -> tuple[set[str], set[str]]:

@@ -31,9 +31,7 @@ async def used(plane: Plane) -> Usage:
         return await usage.read(conn, ME)
 
 
-@pytest.mark.parametrize(
-    "point", ["lock", "after_lock", "asset", "after_asset", "after_object", "after_upload", "committed"]
-)
+@pytest.mark.parametrize("point", ["lock", "after_lock", "rows", "after_rows", "committed"])
 async def test_killed_while_reserving(dsn, tmp_path, point):
     """Reservation and rows are there together or not at all; what is there, the sweeper frees."""
     command = [sys.executable, KILLER, dsn, tmp_path, point]

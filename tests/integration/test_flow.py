@@ -1,13 +1,15 @@
 """The pipeline's plan: what follows what, once, and again only where inputs have changed."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 
 from mediaplane.catalog import assets, objects, replays, runs
 from mediaplane.errors import InvalidReplay
 from mediaplane.jobs.arrivals import Arrival, register
+from mediaplane.jobs.queue import take
 from mediaplane.media.keys import ObjectKey
 from mediaplane.pipeline.chunk import guest_of
 from mediaplane.pipeline.flow import Flow
@@ -15,6 +17,7 @@ from mediaplane.pipeline.replays import begin_replay
 from mediaplane.settings import load_settings
 from mediaplane.storage.store import ObjectInfo
 
+LEASE = timedelta(seconds=30)
 PROBE = {"kind": "video", "audio": [{"index": 1}], "video": {"index": 0}}
 PLAN = {"chunks": [{"index": 0, "start_us": 0}, {"index": 1, "start_us": 60_000_000}]}
 
@@ -155,6 +158,18 @@ async def test_flow_with_other_renditions_reads_nothing(conn, flow):
         ("chunk", 0, False),
         ("chunk", 1, False),
     }
+
+
+async def test_flow_queues_the_sound_behind_both_halves_of_the_first_minute(conn, flow):
+    """Two workers read the first minute before either turns to the sound of the whole."""
+    await register(conn, arrival(), flow.advance)
+    await finish(conn, flow, "probe", PROBE)
+    await finish(conn, flow, "plan", PLAN)
+    stages, worker_id = ["chunk", "audio"], uuid4()
+    taken = [await take(conn, stages, most=1, worker="w", worker_id=worker_id, lease=LEASE) for _ in range(3)]
+    assert [(run.stage, run.chunk) for one in taken for run in one.runs] == [
+        ("chunk", 0), ("chunk", 1), ("audio", None)
+    ]  # fmt: skip
 
 
 async def test_flow_with_reading_turned_off_forgets_text_only(conn, flow):

@@ -186,19 +186,21 @@ async def test_limits_of_a_key_and_its_owner(module_dsn, tmp_path):
         httpx.AsyncClient(base_url=running.url, timeout=20) as client,
     ):
         first, other = [await make_header(running.plane.pool, Role.MEMBER, owner=name) for name in ("a", "b")]
-        answers = [await client.get("/v1/assets", headers=first) for _ in range(14)]
-        assert [one.status_code for one in answers[:10]] == [200] * 10
-        refused = answers[-1]
-        assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
+        # at once, and many more than a slow machine's seconds give back
+        answers = await asyncio.gather(*(client.get("/v1/assets", headers=first) for _ in range(20)))
+        statuses = [one.status_code for one in answers]
+        assert statuses.count(200) >= 10
+        refused = answers[statuses.index(429)]
+        assert refused.json()["code"] == "rate_limited"
         assert int(refused.headers["retry-after"]) >= 1
         assert refused.headers["ratelimit-policy"] == '"burst";q=10;w=10'
         assert re.fullmatch(r'"burst";r=0;t=\d+', refused.headers["ratelimit"])
-        assert answers[0].headers["ratelimit"].startswith('"burst";r=9')
+        assert any(one.headers["ratelimit"].startswith('"burst";r=9') for one in answers)
         assert (await client.get("/v1/assets", headers=other)).status_code == 200
         assert (await client.get("/healthz")).status_code == 200
-        keys = [await make_header(running.plane.pool, Role.MEMBER, owner="many") for _ in range(5)]
-        statuses = [(await client.get("/v1/assets", headers=key)).status_code for key in keys for _ in range(9)]
-        assert statuses.count(429) > 0, "more keys do not give an owner more and more"
+        keys = [await make_header(running.plane.pool, Role.MEMBER, owner="many") for _ in range(4)]
+        answers = await asyncio.gather(*(client.get("/v1/assets", headers=key) for key in keys for _ in range(9)))
+        assert any(one.status_code == 429 for one in answers), "more keys do not give an owner more and more"
 
 
 async def test_guessing_keys_is_slow(module_dsn, tmp_path):

@@ -97,6 +97,13 @@ async def test_migrate_by_a_user_without_rights_says_what_to_grant(empty_dsn):
             await conn.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(user)))
 
 
+async def test_times_are_utc_whatever_zone_the_server_is_in(dsn):
+    """Tables and sentences that say UTC print what they are given."""
+    async with await connect(f"{dsn} options='-c timezone=Asia/Kolkata'") as conn:
+        (moment,) = await (await conn.execute("SELECT '2026-11-21 12:00+00'::timestamptz")).fetchone()
+    assert f"{moment:%H:%M}" == "12:00"
+
+
 async def test_connection_keeps_our_schema_and_the_options_given(dsn):
     """search_path is ours after RESET ALL too, and options in DATABASE_URL still count."""
     given = make_conninfo(dsn, options="-c statement_timeout=4321", application_name="mine")

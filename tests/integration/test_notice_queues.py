@@ -16,6 +16,7 @@ from psycopg.conninfo import conninfo_to_dict
 from mediaplane.access.polling import poll
 from mediaplane.catalog import assets
 from mediaplane.errors import AccessDenied, StorageError
+from mediaplane.rounds import all_rounds
 from mediaplane.settings import load_settings
 from mediaplane.storage import queues
 from mediaplane.storage.queues import CloudflareQueue, SqsQueue, open_queues
@@ -150,7 +151,7 @@ async def test_command_and_worker_poll(polled):
     said, _ = await done.communicate()
     assert (done.returncode, json.loads(said)) == (0, {"outcomes": {"registered": 1}})
     polled.server.send(polled.about(aws(), await polled.put("by-worker")))
-    _, run = polled.plane.periodic()["notices"]
+    _, run = all_rounds(polled.plane)["notices"]
     async with polled.plane.pool.connection() as conn:
         await run(conn)
     assert await polled.has("by-worker")

@@ -13,7 +13,8 @@ from PIL import Image, ImageDraw, ImageFont
 from mediaplane.errors import SettingInvalid
 from mediaplane.media.words import fold, shape
 from mediaplane.pipeline.tools.engine import RapidEngine, open_engine
-from mediaplane.pipeline.tools.lines import Line, Luma
+from mediaplane.pipeline.tools.lines import Line
+from mediaplane.pipeline.tools.luma import Luma
 from mediaplane.pipeline.tools.models import check_languages, language_of
 from mediaplane.pipeline.tools.screen import ScreenReader
 

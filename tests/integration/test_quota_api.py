@@ -149,6 +149,18 @@ async def test_uploads_in_flight(planned, owner):
     assert (await planned.begin(who, 100)).status_code == 201
 
 
+async def test_hundred_at_once_never_pass_the_limit(planned, owner):
+    """The last gigabyte goes to as many as it holds, each with its bytes reserved; the others are told why not."""
+    who = await planned.join(owner)
+    given = await planned.client.put("/v1/plans/holders", json={"owner": owner, "plan": "pro"}, headers=planned.admin)
+    assert given.status_code == 200, given.text
+    answers = await asyncio.gather(*(planned.begin(who, 30_000_000) for _ in range(100)))
+    assert sorted(answer.status_code for answer in answers) == [201] * 33 + [403] * 67
+    assert {answer.json()["code"] for answer in answers if answer.status_code == 403} == {"quota_exceeded"}
+    assert await planned.stored(who) == 33 * 30_000_000
+    assert (await planned.begin(who, 10_000_000)).status_code == 201
+
+
 async def test_bytes_put_after_cancelling_are_counted_and_removed(planned, owner):
     """Cancel, be refunded, write all the same: the URL still writes, but what it may write is held until it ends."""
     who = await planned.join(owner)

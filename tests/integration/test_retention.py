@@ -8,6 +8,7 @@ import pytest
 from mediaplane.catalog import assets, objects, outbox
 from mediaplane.errors import AccessDenied
 from mediaplane.media.keys import check_key
+from mediaplane.rounds import all_rounds, retained
 from mediaplane.settings import load_settings
 from mediaplane.storage.bucket.rules import BucketRules
 from mediaplane.storage.bucket.wanted import Expiry, expiries
@@ -183,9 +184,9 @@ async def test_worker_looks_where_nobody_else_does(dsn, tmp_path, env, searched)
     )
     settings = replace(load_settings({"MEDIAPLANE_STATE_DIR": str(tmp_path), **env, **more}), database_url=dsn)
     async with open_plane(settings, max_connections=1) as plane:
-        assert {one.name: one.searched for one in plane._retained()} == searched
-        assert all(one.expiries == (Expiry("clip", "videos/clips/", 30),) for one in plane._retained())
-        assert {"expired", "expired bytes"} <= set(plane.periodic())
+        assert {one.name: one.searched for one in retained(plane)} == searched
+        assert all(one.expiries == (Expiry("clip", "videos/clips/", 30),) for one in retained(plane))
+        assert {"expired", "expired bytes"} <= set(all_rounds(plane))
 
 
 def test_clips_rules_of_the_profile_are_the_lifecycle_rules():

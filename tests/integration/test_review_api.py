@@ -6,7 +6,7 @@ import json
 import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,9 +16,11 @@ import pytest_asyncio
 
 from mediaplane.access.audit import verify
 from mediaplane.access.principals import Role
-from mediaplane.catalog import audit, submissions
+from mediaplane.access.review import Desk
+from mediaplane.catalog import audit, reviews, submissions, tasks
 from mediaplane.client import Client, Upload
 from mediaplane.media.ids import new_id
+from mediaplane.postgres import connect
 from tests.services.accounts import make_header
 from tests.services.gateway import Gateway, running_gateway
 
@@ -382,6 +384,52 @@ async def test_lease_that_ended(deployment, contributor, validator, task):
     assert await validator.refused("/review/next", {"submission_id": submission_id}) == (409, "review_not_held")
     assert not (await other.post(f"{path}/release"))["is_held"]
     assert (await validator.take(submission_id=submission_id))["is_held"]
+
+
+async def test_lease_that_ends_while_the_desk_is_looked_at(deployment, contributor, validator, task, monkeypatch):
+    """Who asks for the next gets it then too: that nothing waits would not be true."""
+    submission_id = await contributor.submit(task)
+    await validator.take(submission_id=submission_id)
+    held = reviews.held
+
+    async def held_until_now(conn, *asked, **more):
+        found = await held(conn, *asked, **more)
+        await expire_lease(deployment, submission_id)
+        return found
+
+    monkeypatch.setattr(reviews, "held", held_until_now)
+    async with await connect(deployment.gateway.plane.settings.database_url) as conn:
+        desk = Desk(validator.name, validator.name, 1, None, None, timedelta(minutes=1))
+        taken = await desk.take(conn, task_id=task["task_id"])
+    assert taken is not None and taken.submission_id == submission_id
+
+
+async def test_refusal_names_no_validator_whose_lease_has_ended(deployment, company, contributor):
+    """What keeps a submission from being taken is told as it is now."""
+    task = await make_task(company, review_tiers=2)
+    first, junior = [await deployment.someone(Role.VALIDATOR, tier=1) for _ in range(2)]
+    senior = await deployment.someone(Role.VALIDATOR, tier=2)
+    submission_id = await contributor.submit(task)
+    await first.take(submission_id=submission_id)
+    await first.decide(submission_id)
+    await senior.take(submission_id=submission_id)
+    asked = await junior.ask("POST", "/review/next", {"submission_id": submission_id})
+    assert "another validator" in asked.json()["detail"]
+    await expire_lease(deployment, submission_id)
+    asked = await junior.ask("POST", "/review/next", {"submission_id": submission_id})
+    assert "tier 2" in asked.json()["detail"]
+
+
+async def test_changes_of_a_task_at_once(deployment, task):
+    """Who changes one entry does not undo what somebody else changes at the same moment."""
+    dsn = deployment.gateway.plane.settings.database_url
+    async with await connect(dsn) as one, await connect(dsn) as other:
+        async with one.transaction():
+            await tasks.change(one, task["task_id"], {"title": "Night scenes"})
+            closing = asyncio.create_task(tasks.change(other, task["task_id"], {"state": tasks.CLOSED}))
+            await asyncio.wait({closing}, timeout=1)
+        closed = await closing
+    assert (closed.title, closed.state) == ("Night scenes", "closed")
 
 
 async def expire_lease(deployment: Deployment, submission_id: str) -> None:

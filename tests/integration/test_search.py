@@ -4,11 +4,12 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator, Iterator, Sequence
+from importlib.resources import files
 
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from mediaplane.catalog import assets, lexicon, segments
+from mediaplane.catalog import assets, lexicon, moments, segments
 from mediaplane.catalog.segments import Join, NewSegment
 from mediaplane.errors import AssetNotFound, InvalidQuery
 from mediaplane.postgres import Connection, Pool, connect
@@ -278,6 +279,20 @@ async def test_search_joins_lines_seen_at_the_same_time(conn):
     assert await found(conn, '"overdue amount"') == ["Invoice overdue … Amount 250"]
 
 
+async def test_search_begins_with_the_word_that_is_counted_and_rare(conn, monkeypatch):
+    """A number is not in the lexicon, so it may be everywhere: its lines are not read before the rare word's."""
+    await segments.replace_chunk(conn, await add_asset(conn, "a1"), 0, [line("total 2024"), line("invoice")])
+    newest, asked = moments.newest, []
+
+    async def noted(*args, expected: int, limit: int) -> list[moments.Line]:
+        asked.append((args[1].index, expected))
+        return await newest(*args, expected=expected, limit=limit)
+
+    monkeypatch.setattr(moments, "newest", noted)
+    assert [hit.text for hit in (await search(conn, "2024 invoice", owner="local")).hits]
+    assert [("invoice" in index, expected) for index, expected in asked] == [(True, 1)]
+
+
 async def test_search_shows_a_line_once(conn):
     """The same text in segments that touch in time is one hit over the whole time; seen again later it is another."""
     first = await add_asset(conn, "a1")
@@ -369,6 +384,18 @@ async def test_search_finds_nothing_of_a_deleted_asset(conn):
     assert await lexicon.known(conn, "local", None, ["settings", "deployment"]) == {"deployment": 1}
     left = await (await conn.execute("SELECT count(DISTINCT word) FROM lexicon_deletions")).fetchone()
     assert left == (2,)
+
+
+async def test_migration_gives_segments_read_before_the_shapes_of_parts(conn):
+    """After it, a row of the release before has the lexemes that it would get now."""
+    await add_lines(conn, [*LINES, "#hello said bob_miller", "it's @paul's l'll o'clock 50kHz", "hello #hello"])
+    wanted = await (await conn.execute("SELECT segment_id, lexemes::text FROM segments ORDER BY 1")).fetchall()
+    await conn.execute(
+        "UPDATE segments SET lexemes = ts_delete(lexemes, ARRAY['~heiio', '~miiier', '~paui', '~ciock'])"
+    )
+    assert await (await conn.execute("SELECT segment_id, lexemes::text FROM segments ORDER BY 1")).fetchall() != wanted
+    await conn.execute((files("mediaplane.postgres.migrations") / "0015_shapes_of_parts.pre.sql").read_text())
+    assert await (await conn.execute("SELECT segment_id, lexemes::text FROM segments ORDER BY 1")).fetchall() == wanted
 
 
 async def test_segments_of_one_owner_committed_at_once_do_not_deadlock(pool: Pool):

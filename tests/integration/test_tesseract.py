@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from mediaplane.errors import SettingInvalid, ToolFailed
 from mediaplane.pipeline.tools import models
 from mediaplane.pipeline.tools.engine import open_engine
-from mediaplane.pipeline.tools.lines import Luma
+from mediaplane.pipeline.tools.luma import Luma
 from mediaplane.pipeline.tools.models import check_engine, tesseract_path
 from mediaplane.pipeline.tools.screen import ScreenReader
 from mediaplane.pipeline.tools.tesseract import ONE_LINE, SHEETS, Process, TesseractEngine, as_page, read_page

@@ -15,6 +15,7 @@ import pytest
 from mediaplane.catalog import runs
 from mediaplane.catalog.runs import StageRun
 from mediaplane.errors import DatabaseUnavailable, ToolFailed
+from mediaplane.jobs import worker
 from mediaplane.jobs.queue import enqueue, take
 from mediaplane.jobs.sweeper import Sweeper
 from mediaplane.jobs.worker import Outcome, Work, work
@@ -132,14 +133,14 @@ async def test_progress_written(dsn, conn):
 
 async def test_lease_transaction_left_standing(dsn, conn):
     """The server ends a transaction that a worker leaves standing, and with it the lock on the asset."""
-    inside = asyncio.Event()
+    inside, let_go = asyncio.Event(), asyncio.Event()
 
     async def stage(chore: Work) -> Outcome:
         async def commit(inner: Connection) -> None:
             await writes_row(inner, chore)
             if not inside.is_set():
                 inside.set()
-                await asyncio.sleep(LEASE.total_seconds() + 1)
+                await let_go.wait()
 
         return Outcome({}, commit)
 
@@ -149,9 +150,8 @@ async def test_lease_transaction_left_standing(dsn, conn):
     (run,) = await enqueue(conn, [wanted()])
     async with working(dsn, {"probe": stage}):
         await asyncio.wait_for(inside.wait(), 5)
-        began_at = monotonic()
-        await conn.execute("SELECT 1 FROM assets WHERE asset_id = 'a' FOR UPDATE")
-        assert monotonic() - began_at < LEASE.total_seconds() + 0.9
+        await asyncio.wait_for(conn.execute("SELECT 1 FROM assets WHERE asset_id = 'a' FOR UPDATE"), 60)
+        let_go.set()
         await until_state(conn, run.run_id, "done")
     assert await value(conn, "SELECT count(*) FROM effects") == 1
 
@@ -227,11 +227,9 @@ async def test_stop_gives_back(dsn, conn):
     assert stage.cancelled.is_set()
     found = await runs.get(conn, run.run_id)
     assert (found.state, found.attempt, found.token, found.error_code) == ("queued", 0, None, None)
-    began_at = monotonic()
     async with working(dsn, {"probe": writes()}, name="w2"):
         done = await until_state(conn, run.run_id, "done")
     assert (done.attempt, done.worker) == (1, "w2")
-    assert monotonic() - began_at < 2
 
 
 async def test_stop_fails_while_ending(dsn, conn):
@@ -394,18 +392,16 @@ async def test_workers_share(dsn, conn):
     assert min(shares) >= 10
 
 
-async def test_workers_woken(dsn, conn):
+async def test_workers_woken(dsn, conn, monkeypatch):
     """An idle worker begins a new job at once, not at its next look."""
+    monkeypatch.setattr(worker, "POLL_SECONDS", 3600.0)
     idle = asyncio.Event()
-    waits = []
     async with working(dsn, {"probe": writes()}, on_idle=idle.set):
-        await asyncio.wait_for(idle.wait(), 5)
+        await asyncio.wait_for(idle.wait(), 60)
         for chunk in range(5):
             await asyncio.sleep(0.2)
             (run,) = await enqueue(conn, [wanted(chunk=chunk)])
-            done = await until_state(conn, run.run_id, "done")
-            waits.append((done.started_at - run.created_at).total_seconds())
-    assert sorted(waits)[2] < 0.2
+            await until_state(conn, run.run_id, "done", seconds=60)
 
 
 # periodic tasks
@@ -441,8 +437,14 @@ async def test_periodic_remembers(dsn, conn):
         count += 1
 
     for name in ("w1", "w2", "w3"):
-        async with working(dsn, {}, name=name, periodic={"daily": (timedelta(days=1), task)}):
-            await asyncio.sleep(0.4)
+        looks: list[float] = []
+
+        async def look(inner: Connection, seen: list[float] = looks) -> None:
+            seen.append(monotonic())
+
+        periodic = {"daily": (timedelta(days=1), task), f"look of {name}": (timedelta(seconds=0.1), look)}
+        async with working(dsn, {}, name=name, periodic=periodic):
+            await eventually(lambda seen=looks: looked_twice(seen))
     assert count == 1
     row = await (
         await conn.execute(
@@ -450,6 +452,11 @@ async def test_periodic_remembers(dsn, conn):
         )
     ).fetchone()
     assert row == (None, True)
+
+
+async def looked_twice(seen: list[float]) -> bool:
+    """Return whether a worker has had time to begin all that it does again and again."""
+    return len(seen) >= 2
 
 
 async def test_periodic_failure(dsn, conn):

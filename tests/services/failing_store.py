@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from mediaplane.errors import MediaplaneError, StorageError
 from mediaplane.media.keys import ObjectKey
-from mediaplane.storage.store import Chunks, ObjectInfo, ObjectStore
+from mediaplane.storage.store import Chunks, Look, ObjectInfo, ObjectStore
 
 
 class FailingStore:
@@ -49,6 +49,11 @@ class FailingStore:
         """Stat, or fail on cue."""
         self._raise_cue("stat", key)
         return await self.inner.stat(key)
+
+    async def look(self, key: ObjectKey, most_bytes: int) -> Look:
+        """Look, or fail on cue."""
+        self._raise_cue("look", key)
+        return await self.inner.look(key, most_bytes)
 
     async def delete(self, keys: Sequence[ObjectKey]) -> None:
         """Delete, or fail on cue with nothing deleted."""

@@ -4,14 +4,13 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
-import structlog
-
 from mediaplane.access.together import Together
 from mediaplane.catalog import audit
 from mediaplane.catalog.audit import GENESIS, Head, Link, NewRecord
+from mediaplane.logs import Logger
 from mediaplane.postgres import Connection
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 MAX_FAULTS = 1000  # more are counted, not told
 

@@ -1,22 +1,22 @@
 """An upload becomes an asset: verified, registered once, and answered the same however often it is asked.
 
-Who completes takes a claim first, as verifying may read all bytes; the claim ends by itself if its holder dies. What
-counts is decided in one transaction, with the asset's row and then the upload's locked.
+Who completes a large one takes a claim first, as verifying may read all bytes; it ends by itself if its holder dies.
+What counts is decided in one transaction, see `registration.py`. Claims and registrations of many requests go together.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
-import structlog
-
+from mediaplane.access.registration import Candidate, Outcome, Registry, Unsettled
 from mediaplane.access.submitting import limits_of
-from mediaplane.access.twins import find_twin
-from mediaplane.access.verification import SaidPart, Verified, check_type, verify
-from mediaplane.catalog import assets, direct_uploads, objects, replays
-from mediaplane.catalog.direct_uploads import FORM, PARTS, PUT, DirectUpload
+from mediaplane.access.together import Share, alone
+from mediaplane.access.twins import compare
+from mediaplane.access.verification import SaidPart, Verified, check_type, is_small, verify
+from mediaplane.catalog import assets, direct_uploads, objects
+from mediaplane.catalog.direct_uploads import FORM, PARTS, PUT, DirectUpload, Ref
 from mediaplane.errors import (
     AssetNotFound,
     ChecksumMismatch,
@@ -31,12 +31,11 @@ from mediaplane.errors import (
     UploadTooLarge,
     UploadTypeRefused,
 )
-from mediaplane.jobs.arrivals import Advance, Arrival, register
 from mediaplane.jobs.withdrawal import Connect
+from mediaplane.logs import Logger
 from mediaplane.media.types import HEAD_BYTES, real_type
 from mediaplane.postgres import Connection
 from mediaplane.storage.open import OpenStore
-from mediaplane.storage.store import ObjectInfo
 
 FINAL = (UploadTooLarge, UploadTypeRefused, ChecksumMismatch, UploadChanged)  # what is told again by its code
 _REFUSING = (UploadTooLarge, UploadTypeRefused, ChecksumMismatch)
@@ -47,16 +46,17 @@ _ASK_AGAIN_SECONDS = 0.2
 _SLACK = timedelta(minutes=5)  # between the end of a URL and the last look: clocks differ, a PUT takes its time
 FORGOTTEN_AFTER = timedelta(seconds=30)  # bytes that came and nobody spoke of
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """Completes uploads into the stores of one deployment."""
+    """Completes uploads into the stores of one deployment; `share` is for what needs no name."""
 
     connect: Connect
+    share: Share
     stores: Mapping[str, OpenStore]
-    advance: Advance
+    registry: Registry
     largest_bytes: int
     types: tuple[str, ...]
     url_lifetime: timedelta
@@ -66,10 +66,11 @@ class Completion:
         """After this a URL that was given out now cannot write any more."""
         return self.url_lifetime + _SLACK
 
-    async def complete(self, upload: DirectUpload, said: Sequence[SaidPart] | None = None) -> DirectUpload:
+    async def complete(self, wanted: Ref, said: Sequence[SaidPart] | None = None) -> DirectUpload:
         """Return the upload, completed; its asset is processed, or is that which had the same bytes before.
 
         Raises:
+            UploadNotFound: there is none, or it is another's.
             UploadIncomplete, PartsInvalid: bytes are missing; the upload stays open.
             UploadTooLarge, UploadTypeRefused, ChecksumMismatch: refused, with everything that came.
             UploadChanged: the bytes were replaced meanwhile.
@@ -77,25 +78,22 @@ class Completion:
             UploadBusy: another request is at it.
             StorageError, AccessDenied: the store failed; ask again.
         """
-        if upload.state == "open":
-            upload = await self._claim(upload)
-        if upload.state == "completed":
-            return upload
+        upload, is_claimed = await self._claim(wanted)
         if upload.state != "open":
-            raise _as_told_before(upload)
+            return _ended(upload)
         try:
-            async with self._held(upload):
+            async with self._held(upload) if is_claimed else nullcontext():
                 types, most_bytes = await self._limits_of(upload)
                 found = await verify(upload, self.stores[upload.store], said, largest_bytes=most_bytes, types=types)
-                found, twin = await find_twin(self.connect, self.stores, upload, found)
-            return await self._register(upload, found, twin)  # which ends the claim, too
+                return _ended(await self._register(upload, found))  # which ends the claim, too
         except BaseException as error:
             try:
                 if isinstance(error, _REFUSING):
                     await self._refuse(upload, error)
             finally:
-                async with self.connect() as conn:
-                    await direct_uploads.release(conn, upload.upload_id)
+                if is_claimed:
+                    async with self.connect() as conn:
+                        await direct_uploads.release(conn, upload.upload_id)
             raise
 
     async def _limits_of(self, upload: DirectUpload) -> tuple[tuple[str, ...], int]:
@@ -111,7 +109,7 @@ class Completion:
             uploads = await direct_uploads.take_unsaid(conn, first=FORGOTTEN_AFTER)
         for upload in uploads:
             try:
-                await self.complete(upload)
+                await self.complete(Ref(upload.upload_id, upload.owner, upload.team))
                 log.info("upload_completed_unasked", upload=upload.upload_id, asset=upload.asset_id)
             except (UploadIncomplete, UploadBusy, UploadClosed, UploadNotFound):
                 continue
@@ -154,15 +152,12 @@ class Completion:
             return error
         return None
 
-    async def _claim(self, upload: DirectUpload) -> DirectUpload:
-        """Return the upload as it is once we may work on it, or once it has ended."""
+    async def _claim(self, wanted: Ref) -> tuple[DirectUpload, bool]:
+        """Return the upload as it is once we may work on it, or once it has ended; and whether we hold a claim."""
         for _ in range(int(_WAIT_SECONDS / _ASK_AGAIN_SECONDS)):
-            async with self.connect() as conn:
-                if await direct_uploads.claim(conn, upload.upload_id, lease=_LEASE):
-                    return upload
-                current = await direct_uploads.get(conn, upload.upload_id, owner=upload.owner, team=upload.team)
-            if current.state != "open":
-                return current
+            claimed = await self.share(_claim_all, wanted)
+            if claimed is not None:
+                return claimed
             await asyncio.sleep(_ASK_AGAIN_SECONDS)
         raise UploadBusy("another request is completing this upload just now: ask again in a moment")
 
@@ -172,54 +167,36 @@ class Completion:
 
         async def hold() -> None:
             while True:
-                await asyncio.sleep(_HOLD_SECONDS)
                 async with self.connect() as conn:
                     await direct_uploads.hold(conn, upload.upload_id, lease=_LEASE)
+                await asyncio.sleep(_HOLD_SECONDS)
 
-        holding = asyncio.create_task(hold())
+        holding: list[asyncio.Task[None]] = []
+        # most blocks end long before it is time to: a task for each would cost more than they do
+        timer = asyncio.get_running_loop().call_later(
+            _HOLD_SECONDS, lambda: holding.append(asyncio.create_task(hold()))
+        )
         try:
             yield
         finally:
-            holding.cancel()
-            await asyncio.wait([holding])
-            if not holding.cancelled():
-                holding.exception()  # taken: with the database away the claim ends, and so does what it was for
+            timer.cancel()
+            for task in holding:
+                task.cancel()
+                await asyncio.wait([task])
+                if not task.cancelled():
+                    task.exception()  # taken: with the database away the claim ends, and so does what it was for
 
-    async def _register(self, upload: DirectUpload, found: Verified, twin: str | None) -> DirectUpload:
-        async with self.connect() as conn, conn.transaction():
-            current = await _lock(conn, upload)
-            if current.state == "completed":
-                return current
-            if current.state != "open":
-                raise _as_told_before(current)
-            arrival = _arrival(upload, found)
-            await direct_uploads.lock_size(conn, upload.owner, found.info.size_bytes)
-            same = await direct_uploads.find_same_bytes(
-                conn,
-                owner=upload.owner,
-                team=upload.team,
-                digest=arrival.fingerprint,
-                store=upload.store,
-                etag=found.info.etag,
-                size_bytes=found.info.size_bytes,
-                twin=twin,
-                not_asset_id=upload.asset_id,
-            )
-            completed = await direct_uploads.complete(
-                conn,
-                upload.upload_id,
-                asset_id=same or upload.asset_id,
-                reused=same is not None,
-                size_bytes=found.info.size_bytes,
-                digest=arrival.fingerprint,
-                recheck_in=None if same or not _is_replaceable(upload) else self.urls_live,
-            )
-            if same is None:
-                await register(conn, arrival, self.advance)
-            else:
-                await replays.note_same_bytes(conn, same)
-                await assets.delete(conn, upload.asset_id, owner=upload.owner)  # bytes are not kept twice
-        return completed
+    async def _register(self, upload: DirectUpload, found: Verified) -> DirectUpload:
+        candidate = Candidate(upload, found, self.urls_live if _is_replaceable(upload) else None)
+        share, work = self.share, self.registry.register_together
+        while True:
+            outcome: Outcome = await share(work, candidate)
+            if isinstance(outcome, DirectUpload):
+                return outcome
+            if outcome is Unsettled.BY_NAME:
+                share, work = alone(self.connect), self.registry.register_by_name
+            elif not isinstance(outcome, Unsettled):
+                candidate = await compare(self.stores, candidate, outcome)
 
     async def _refuse(self, upload: DirectUpload, error: MediaplaneError) -> None:
         """Fail the asset with the reason and let the bytes go."""
@@ -243,27 +220,45 @@ async def _lock(conn: Connection, upload: DirectUpload) -> DirectUpload:
     return await direct_uploads.lock(conn, upload.upload_id)
 
 
-def _arrival(upload: DirectUpload, found: Verified) -> Arrival:
-    info = ObjectInfo(upload.object_key, found.info.size_bytes, found.info.etag, found.info.modified_at)
-    return Arrival(
-        store=upload.store,
-        info=info,
-        asset_id=upload.asset_id,
-        owner=upload.owner,
-        team=upload.team,
-        title=upload.name,
-        content_type=found.content_type,
-        digest=found.digest,
-    )
-
-
 def _is_replaceable(upload: DirectUpload) -> bool:
     """Return whether the client's URL can still write to the key. URLs of parts end with the upload."""
     return upload.way == FORM or (upload.way == PUT and not upload.write_once)
 
 
-def _as_told_before(upload: DirectUpload) -> UploadError:
+def _ended(upload: DirectUpload) -> DirectUpload:
+    """Return the upload if it is completed; else say once more why it is not.
+
+    Raises:
+        UploadTooLarge, UploadTypeRefused, ChecksumMismatch, UploadChanged: why it was refused.
+        UploadClosed: it was aborted.
+    """
+    if upload.state == "completed":
+        return upload
     for kind in FINAL:
         if upload.error_code == kind.code:
-            return kind(upload.error_message or "")
-    return UploadClosed(f"the upload was {upload.state}: begin a new one")
+            raise kind(upload.error_message or "")
+    raise UploadClosed(f"the upload was {upload.state}: begin a new one")
+
+
+_Claimed = tuple[DirectUpload, bool]
+
+
+async def _claim_all(conn: Connection, wanted: Sequence[Ref]) -> list[_Claimed | Exception | None]:
+    """Return uploads that we may verify now, with whether they had to be claimed, or that have ended; None: be patient.
+
+    What is read at one look needs no claim: whoever looks twice finds the same, and registering decides.
+    """
+    there = await direct_uploads.find(conn, wanted)
+    large = [ref for ref, upload in there.items() if upload.state == "open" and not is_small(upload)]
+    claimed = await direct_uploads.claim(conn, large, lease=_LEASE) if large else {}
+    answers: list[_Claimed | Exception | None] = []
+    for ref in wanted:
+        if ref not in there:
+            answers.append(UploadNotFound(ref.upload_id))
+        elif ref not in large:
+            answers.append((there[ref], False))
+        elif upload := claimed.pop(ref.upload_id, None):  # who asks for the same twice is at it himself
+            answers.append((upload, True))
+        else:
+            answers.append(None)
+    return answers

@@ -5,20 +5,19 @@ parts the store has and signs fresh URLs for the rest. Nothing that a client nam
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-import structlog
-
+from mediaplane.access.beginning import Beginning, Known
 from mediaplane.access.completion import Completion
 from mediaplane.access.principals import Principal
 from mediaplane.access.rules import Action, viewer
-from mediaplane.access.submitting import admit
+from mediaplane.access.submitting import admit, require_no_task
+from mediaplane.access.together import Share
 from mediaplane.access.verification import SaidPart
 from mediaplane.access.wishes import Wish, key_fields
-from mediaplane.catalog import assets, direct_uploads, objects
-from mediaplane.catalog.direct_uploads import FORM, PARTS, PUT, DirectUpload
-from mediaplane.catalog.quotas import Quotas
+from mediaplane.catalog import direct_uploads
+from mediaplane.catalog.direct_uploads import FORM, PARTS, PUT, DirectUpload, NewUpload, Ref
 from mediaplane.errors import (
     MediaplaneError,
     ObjectNotFound,
@@ -28,11 +27,11 @@ from mediaplane.errors import (
     UploadTooLarge,
     UploadTypeRefused,
 )
-from mediaplane.jobs.withdrawal import withdraw
+from mediaplane.jobs.withdrawal import Connect, withdraw
+from mediaplane.logs import Logger
 from mediaplane.media.ids import new_id
 from mediaplane.media.keys import Layout
 from mediaplane.media.types import is_allowed
-from mediaplane.postgres import Connection
 from mediaplane.storage.intake import (
     MAX_PARTS,
     MAX_PUT_BYTES,
@@ -49,15 +48,7 @@ from mediaplane.storage.signing import SignedForm
 
 _WATCH_EVERY = 16  # parts: how often the sum is asked for where a client says no size
 
-log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """The owner has these bytes already: nothing is to be sent."""
-
-    asset_id: str
-    submission_id: str | None = None  # as what it was sent in, where it is for a task
+log = Logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +75,12 @@ class DirectUploads:
     completion: Completion
     placement: Placement
     layout: Layout
-    quotas: Quotas = Quotas()
+    beginning: Beginning
     needs_task: bool = False  # of contributors
+
+    def lent(self, connect: Connect, share: Share) -> "DirectUploads":
+        """Return the same sessions on connections of somebody else."""
+        return replace(self, completion=replace(self.completion, connect=connect, share=share))
 
     async def begin(self, principal: Principal, wish: Wish) -> DirectUpload | Known:
         """Open a session and return it, or which asset has these bytes already (known by the SHA-256 that was given).
@@ -101,19 +96,24 @@ class DirectUploads:
         viewer(principal, Action.UPLOAD)
         asset_id = new_id()
         opened = self.completion.stores[self.placement.store_for(asset_id, "original")]
+        self._admit(wish, opened)
+        new = self._plan(principal, wish, asset_id, opened)
+        if wish.task:
+            begun = await self._begin_for_task(principal, wish, new)
+        else:
+            require_no_task(principal, wish, needs_task=self.needs_task)
+            begun = await self.completion.share(self.beginning.begin_all, new)
+        return (
+            await self._begin_parts(begun, opened) if isinstance(begun, DirectUpload) and begun.way == PARTS else begun
+        )
+
+    async def _begin_for_task(self, principal: Principal, wish: Wish, new: NewUpload) -> DirectUpload | Known:
         async with self.completion.connect() as conn, conn.transaction():
-            self._admit(wish, opened)
-            target = await admit(conn, principal, wish, needs_task=self.needs_task)
-            if wish.digest and (same := await _find_known(conn, principal, wish.digest)):
-                return Known(same, await target.submit_known(conn, same) if target else None)
-            async with self.quotas.within(conn, principal.owner, principal.team) as room:
-                most_bytes = room.reservation(wish.size_bytes, most_bytes=self._largest_bytes(wish.way))
-                upload = await self._write_intent(
-                    conn, principal, wish, asset_id=asset_id, opened=opened, reserved_bytes=most_bytes
-                )
-            if target:
-                upload = await target.attach(conn, upload)
-        return await self._begin_parts(upload, opened) if upload.way == PARTS else upload
+            target = await admit(conn, principal, wish)
+            (begun,) = await self.beginning.begin_all(conn, [new])
+            if isinstance(begun, Known):
+                return Known(begun.asset_id, await target.submit_known(conn, begun.asset_id))
+            return await target.attach(conn, begun)
 
     async def get(self, principal: Principal, upload_id: str) -> DirectUpload:
         """Return the principal's upload.
@@ -216,9 +216,16 @@ class DirectUploads:
             if size_bytes > largest_bytes:
                 raise UploadTooLarge(f"{size_bytes} bytes came, at most {largest_bytes} are taken")
 
-    async def complete(self, upload: DirectUpload, said: Sequence[SaidPart] | None) -> DirectUpload:
-        """Return the upload, completed; see `Completion.complete`."""
-        return await self.completion.complete(upload, said)
+    async def complete(
+        self, principal: Principal, upload_id: str, said: Sequence[SaidPart] | None = None
+    ) -> DirectUpload:
+        """Return the principal's upload, completed; see `Completion.complete`.
+
+        Raises:
+            NotPermitted: the role may not upload.
+        """
+        owner, team = _whose(principal)
+        return await self.completion.complete(Ref(upload_id, owner, team), said)
 
     async def abort(self, upload: DirectUpload) -> None:
         """Give the upload up: parts and rows go now, or soon where the store does not answer.
@@ -242,7 +249,7 @@ class DirectUploads:
         return [number for number in range(1, (upload.part_count or 0) + 1) if number not in there]
 
     def _admit(self, wish: Wish, opened: OpenStore) -> None:
-        """Return if the upload may begin. The one place where it is decided, in the transaction of its rows.
+        """Return if the upload may begin, as far as no row is needed to tell.
 
         Raises:
             UploadTooLarge, UploadTypeRefused, UploadError: it may not.
@@ -256,33 +263,15 @@ class DirectUploads:
             taken = ", ".join(self.completion.types)
             raise UploadTypeRefused(f"files of type {wish.content_type} are not taken; those of {taken} are")
 
-    async def _write_intent(
-        self,
-        conn: Connection,
-        principal: Principal,
-        wish: Wish,
-        *,
-        asset_id: str,
-        opened: OpenStore,
-        reserved_bytes: int,
-    ) -> DirectUpload:
-        key = self.layout.key("original", **key_fields(principal, wish, asset_id))
-        place = {"asset_id": asset_id, "store": opened.name}
-        await assets.add(
-            conn,
+    def _plan(self, principal: Principal, wish: Wish, asset_id: str, opened: OpenStore) -> NewUpload:
+        planned = wish.way == PARTS and wish.plans_parts
+        return NewUpload(
             asset_id=asset_id,
             owner=principal.owner,
             team=principal.team,
             title=wish.title or wish.name,
-            status="uploading",
-            digest=wish.digest,
-        )
-        await objects.intend(conn, **place, role="original", keys=[key], content_type=wish.content_type)
-        planned = wish.way == PARTS and wish.plans_parts
-        return await direct_uploads.open_for(
-            conn,
-            **place,
-            key=key,
+            store=opened.name,
+            key=self.layout.key("original", **key_fields(principal, wish, asset_id)),
             way=wish.way,
             name=wish.name,
             size_bytes=wish.size_bytes,
@@ -291,7 +280,7 @@ class DirectUploads:
             content_type=wish.content_type,
             part_bytes=plan_part_bytes(wish.size_bytes) if planned and wish.size_bytes else None,
             write_once=opened.intake.writes_once,
-            reserved_bytes=reserved_bytes,
+            reserved_bytes=self._largest_bytes(wish.way),
             urls_live=self.completion.urls_live,
         )
 
@@ -320,10 +309,6 @@ class DirectUploads:
 
     def _opened(self, upload: DirectUpload) -> OpenStore:
         return self.completion.stores[upload.store]
-
-
-async def _find_known(conn: Connection, principal: Principal, digest: str) -> str | None:
-    return await direct_uploads.find_same_bytes(conn, owner=principal.owner, team=principal.team, digest=digest)
 
 
 def _whose(principal: Principal) -> tuple[str, str | None]:

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jwt
-import structlog
 import urllib3
 
 from mediaplane.errors import CredentialsInvalid, IdentityUnavailable
+from mediaplane.logs import Logger
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 FRESH_SECONDS = 300.0  # then they are fetched again, behind the requests that use them
 KEPT_SECONDS = 86_400.0  # an issuer that does not answer for longer is gone, and so are its keys

@@ -10,11 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-import structlog
-
 from mediaplane.access.completion import Completion
 from mediaplane.catalog import direct_uploads
-from mediaplane.catalog.direct_uploads import DirectUpload
+from mediaplane.catalog.direct_uploads import DirectUpload, Ref
 from mediaplane.errors import (
     AccessDenied,
     ChecksumMismatch,
@@ -30,13 +28,14 @@ from mediaplane.errors import (
 )
 from mediaplane.jobs.originals import Originals, Received, Upshot
 from mediaplane.jobs.withdrawal import Connect
+from mediaplane.logs import Logger
 from mediaplane.media.keys import ObjectKey
 from mediaplane.media.notices import Kind, Notice
 
 _AT_ONCE = 4
 _NOTHING_THERE = (Upshot.GONE, Upshot.NO_ORIGINAL)  # then the key may have been meant the other way
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +116,7 @@ class Notices:
             return Received(Upshot.UNDER_WAY, upload.asset_id)
         try:
             await originals.ask(upload.object_key)
-            completed = await self.completion.complete(upload)
+            completed = await self.completion.complete(Ref(upload.upload_id, upload.owner, upload.team))
         except (ObjectNotFound, UploadIncomplete, UploadChanged, UploadBusy, UploadClosed, UploadNotFound):
             return Received(Upshot.UNDER_WAY, upload.asset_id)
         except (UploadTooLarge, UploadTypeRefused, ChecksumMismatch) as error:

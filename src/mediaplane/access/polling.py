@@ -5,11 +5,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import structlog
-
 from mediaplane.access.notices import Notices
 from mediaplane.errors import InvalidNotice, MediaplaneError
 from mediaplane.jobs.originals import Upshot
+from mediaplane.logs import Logger
 from mediaplane.media.notices import read_body, read_notices
 
 if TYPE_CHECKING:  # boto3 is slow to import
@@ -17,7 +16,7 @@ if TYPE_CHECKING:  # boto3 is slow to import
 
 MOST_BATCHES = 100  # in a turn: then others have theirs
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 
 async def poll(queues: "Sequence[Queue]", notices: Notices) -> Counter[Upshot]:

@@ -52,8 +52,9 @@ class Desk:
         await reviews.lock_desk(conn, self.name)
         if submission_id is not None:
             return await self._take_one(conn, submission_id)
-        if lying := await reviews.held(conn, self.name, team=self.team, task_id=task_id):
-            return await reviews.renew(conn, lying[0].submission_id, self.name, lease=self.lease)
+        for lying in await reviews.held(conn, self.name, team=self.team, task_id=task_id):
+            if kept := await reviews.renew(conn, lying.submission_id, self.name, lease=self.lease):
+                return kept  # else its lease ended between two statements
         return await self._take(conn, task_id=task_id)
 
     async def renew(self, conn: Connection, submission_id: str) -> Submission:
@@ -115,7 +116,7 @@ class Desk:
         """
         held = await self.require(conn, submission_id)
         if may_decide:
-            await reviews.renew(conn, submission_id, self.name, lease=lifetime)
+            self._still(await reviews.renew(conn, submission_id, self.name, lease=lifetime))
         expires_at = datetime.now(UTC).replace(microsecond=0) + lifetime
         return await reviews.add_link(
             conn, held, validator=self.name, may_decide=may_decide, title=title, expires_at=expires_at
@@ -147,7 +148,7 @@ class Desk:
     def _why_not_taken(self, found: Submission) -> str:
         if found.state != "in_review":
             return f"the submission is {found.state}: there is nothing to review"
-        if found.holder is not None:
+        if found.lease_until is not None and found.lease_until > datetime.now(UTC):
             return "another validator has the submission on the desk"
         if found.tier > self.tier:
             return f"the submission waits for a validator of tier {found.tier}"

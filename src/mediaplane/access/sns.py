@@ -17,7 +17,6 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-import structlog
 import urllib3
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -26,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256, HashAlgorithm
 
 from mediaplane.errors import CredentialsInvalid, IdentityUnavailable
+from mediaplane.logs import Logger
 
 TIMEOUT_SECONDS = 4.0
 MAX_BYTES = 64 * 1024
@@ -37,7 +37,7 @@ _OF_NOTIFICATION = ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", 
 _OF_CONFIRMATION = ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type")
 _HASHES: Mapping[str, type[HashAlgorithm]] = {"1": SHA1, "2": SHA256}
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 
 def fetch(url: str) -> bytes:

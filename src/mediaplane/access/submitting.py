@@ -54,8 +54,18 @@ class Target:
         return await submissions.open_again(conn, self.submission_id, self.task, asset_id=asset_id)
 
 
-async def admit(conn: Connection, principal: Principal, wish: Wish, *, needs_task: bool) -> Target | None:
-    """Return what the upload is for, None where it is for no task. To be called in the transaction of its rows.
+def require_no_task(principal: Principal, wish: Wish, *, needs_task: bool) -> None:
+    """Return if an upload that is for no task may be so.
+
+    Raises:
+        TaskError: contributors have to name a task, or a submission was named without one.
+    """
+    if wish.submission or (needs_task and principal.role is Role.CONTRIBUTOR):
+        raise TaskError("say in `task` which task the upload is for: GET /v1/tasks lists them")
+
+
+async def admit(conn: Connection, principal: Principal, wish: Wish) -> Target:
+    """Return what an upload for a task is for. To be called in the transaction of its rows.
 
     Others who send something in for the same task wait until that ends, so that no limit is ever passed.
 
@@ -64,12 +74,7 @@ async def admit(conn: Connection, principal: Principal, wish: Wish, *, needs_tas
         TaskClosed, TaskFull: the task takes no more.
         UploadTypeRefused, UploadTooLarge: the task does not take this.
         SubmissionNotFound, SubmissionClosed: the submission to go on with is another's, or takes no upload now.
-        TaskError: contributors have to name a task, or a submission was named without one.
     """
-    if not wish.task:
-        if wish.submission or (needs_task and principal.role is Role.CONTRIBUTOR):
-            raise TaskError("say in `task` which task the upload is for: GET /v1/tasks lists them")
-        return None
     task = await tasks.get(conn, wish.task, team=None if principal.only_own else principal.team)
     await tasks.lock(conn, task.task_id)
     _check_open(task)

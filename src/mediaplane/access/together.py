@@ -2,12 +2,42 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
+
+from mediaplane.jobs.withdrawal import Connect
+from mediaplane.postgres import Connection
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
+# Does something for many in one transaction: an answer for each, or the error that is raised for it alone. Where it
+# raises one itself the transaction is undone, and done again for fewer, at last for each alone.
+Work = Callable[[Connection, Sequence[Item]], Awaitable[Sequence[Answer | Exception]]]
 
 MAX_TOGETHER = 500
+
+
+class Share(Protocol):
+    """Has work done in a transaction that others who see the same rows may share, so nobody acts in it by name."""
+
+    async def __call__(self, work: Work[Item, Answer], item: Item) -> Answer: ...
+
+
+def alone(connect: Connect) -> Share:
+    """Return what has each piece of work done in a transaction of its own."""
+
+    async def ask(work: Work[Item, Answer], item: Item) -> Answer:
+        async with connect() as conn, conn.transaction():
+            (answer,) = await work(conn, [item])
+        return taken(answer)
+
+    return ask
+
+
+def taken(answer: Answer | Exception) -> Answer:
+    """Return an answer of `Work`, or raise it if it is an error."""
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
 
 
 class Together(Generic[Item, Answer]):

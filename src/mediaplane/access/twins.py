@@ -6,49 +6,33 @@ has other ones, is worth reading once.
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from mediaplane.access.verification import Verified
-from mediaplane.catalog import direct_uploads
-from mediaplane.catalog.direct_uploads import DirectUpload
+from mediaplane.access.registration import Candidate
+from mediaplane.catalog.direct_uploads import Lookalike
 from mediaplane.errors import MediaplaneError
-from mediaplane.jobs.withdrawal import Connect
 from mediaplane.media.keys import ObjectKey
 from mediaplane.storage.open import OpenStore
 from mediaplane.storage.store import ObjectStore
 
-LARGEST_BYTES = 1 << 30  # beyond it only a SHA-256 that the client gives, or an equal etag, tells
-_LOOKALIKES = 3
 
-
-async def find_twin(
-    connect: Connect, stores: Mapping[str, OpenStore], upload: DirectUpload, found: Verified
-) -> tuple[Verified, str | None]:
-    """Return what was found, with its digest where it had to be read, and the asset whose original is the same.
+async def compare(stores: Mapping[str, OpenStore], candidate: Candidate, others: Sequence[Lookalike]) -> Candidate:
+    """Return the candidate with its digest, and with its twin if one of the others has the same bytes.
 
     Raises:
         StorageError, AccessDenied: the upload cannot be read. An original that cannot be read is no twin.
     """
-    size_bytes = found.info.size_bytes
-    async with connect() as conn:
-        likely = await direct_uploads.find_same_size(
-            conn,
-            owner=upload.owner,
-            team=upload.team,
-            size_bytes=size_bytes,
-            not_asset_id=upload.asset_id,
-            limit=_LOOKALIKES,
-        )
-    is_told = any((other.store, other.etag) == (upload.store, found.info.etag) for other in likely)
-    if not likely or is_told or size_bytes > LARGEST_BYTES:
-        return found, None
-    digest = found.digest or await _digest(stores[upload.store].store, found.info.key)
-    untold = [other for other in likely if other.store in stores and not (other.digest or "").startswith("sha256:")]
-    for other in untold:
-        if await _is_same(stores[other.store].store, ObjectKey(other.key), digest):
-            return replace(found, digest=digest), other.asset_id
-    return replace(found, digest=digest), None
+    found = candidate.found
+    digest = found.digest or await _digest(stores[candidate.upload.store].store, found.info.key)
+    twin = None
+    for other in others:
+        readable = other.store in stores and not other.is_told
+        if readable and await _is_same(stores[other.store].store, ObjectKey(other.key), digest):
+            twin = other.asset_id
+            break
+    compared = candidate.compared | {other.asset_id for other in others}
+    return replace(candidate, found=replace(found, digest=digest), twin=twin, compared=compared)
 
 
 async def _is_same(store: ObjectStore, key: ObjectKey, digest: str) -> bool:

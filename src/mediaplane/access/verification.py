@@ -21,9 +21,10 @@ from mediaplane.errors import (
 from mediaplane.media.types import HEAD_BYTES, UNKNOWN, agrees, is_allowed, real_type
 from mediaplane.storage.intake import MAX_PARTS, Intake, Part, newest
 from mediaplane.storage.open import OpenStore
-from mediaplane.storage.store import ObjectInfo, ObjectStore
+from mediaplane.storage.store import Look, ObjectInfo, ObjectStore
 
 SMALL_BYTES = 1 << 20  # read whole, as it costs the same request, so that the same bytes are known again
+_UNTHREADED_BYTES = 1 << 16  # hashing so many takes as long as having a thread do it
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +54,8 @@ async def verify(
 ) -> Verified:
     """Return what the upload brought; parts are joined first, which cannot be undone.
 
-    Costs one HEAD before and one after the read of the first bytes; with a checksum that the store does not compare
-    itself all bytes are read.
+    Costs one GET of the first bytes and one HEAD after it; with a checksum that the store does not compare itself all
+    bytes are read in between, unless those were all.
 
     Raises:
         UploadIncomplete: bytes are missing; they may still come.
@@ -65,19 +66,23 @@ async def verify(
     """
     if upload.way == PARTS:
         await _join(upload, opened.intake, said, largest_bytes=largest_bytes)
-    info = await _stat(upload, opened.store)
+    seen = await _look(upload, opened.store)
+    info = seen.info
     if info.size_bytes == 0 or (upload.size_bytes is not None and info.size_bytes != upload.size_bytes):
         raise UploadIncomplete(_short(upload, info.size_bytes))
     if info.size_bytes > largest_bytes:
         raise UploadTooLarge(f"{info.size_bytes} bytes came, at most {largest_bytes} are taken")
-    whole = _must_be_read(upload, opened, info)
-    content_type, sha256, md5 = await _look(opened.store, info, whole=whole)
+    content_type = real_type(seen.head[:HEAD_BYTES])
     check_type(content_type, upload.content_type, types)
-    if whole:
-        _compare(upload, sha256, md5)
+    digest = await _read_whole(upload, opened.store, seen) if _must_be_read(upload, opened, info) else upload.digest
     if await _stat(upload, opened.store) != info:
         raise UploadChanged("the bytes were replaced while they were verified: complete the upload again")
-    return Verified(info, content_type, f"sha256:{sha256}" if whole else upload.digest)
+    return Verified(info, content_type, digest)
+
+
+def is_small(upload: DirectUpload) -> bool:
+    """Return whether one look shows all bytes that the upload may bring."""
+    return upload.way != PARTS and upload.size_bytes is not None and upload.size_bytes <= SMALL_BYTES
 
 
 def check_type(found: str, said: str, types: Sequence[str]) -> None:
@@ -146,11 +151,18 @@ def _is_short(upload: DirectUpload, part: Part) -> bool:
     return part.size_bytes == 0 if wanted is None else part.size_bytes != wanted
 
 
+async def _look(upload: DirectUpload, store: ObjectStore) -> Look:
+    try:
+        return await store.look(upload.object_key, SMALL_BYTES if is_small(upload) else HEAD_BYTES)
+    except ObjectNotFound:
+        raise UploadIncomplete("nothing has arrived yet: send the bytes first") from None
+
+
 async def _stat(upload: DirectUpload, store: ObjectStore) -> ObjectInfo:
     try:
         return await store.stat(upload.object_key)
     except ObjectNotFound:
-        raise UploadIncomplete("nothing has arrived yet: send the bytes first") from None
+        raise UploadIncomplete("the bytes were removed while they were verified: send them again") from None
 
 
 def _short(upload: DirectUpload, size_bytes: int) -> str:
@@ -165,24 +177,29 @@ def _must_be_read(upload: DirectUpload, opened: OpenStore, info: ObjectInfo) -> 
     return bool(unproven) or info.size_bytes <= SMALL_BYTES or opened.endpoint is None
 
 
-async def _look(store: ObjectStore, info: ObjectInfo, *, whole: bool) -> tuple[str, str, str]:
-    """Return the type by the first bytes, and SHA-256 and MD5 of what was read."""
-    head, sha256, md5 = b"", hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+async def _read_whole(upload: DirectUpload, store: ObjectStore, seen: Look) -> str:
+    """Return the SHA-256 of all bytes.
+
+    Raises:
+        ChecksumMismatch: they are not those that the client said.
+    """
+    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
 
     def add(chunk: bytes) -> None:
         sha256.update(chunk)
-        md5.update(chunk)
+        if upload.md5:
+            md5.update(chunk)
 
-    async for chunk in store.read(info.key, length=None if whole else min(HEAD_BYTES, info.size_bytes)):
-        if len(head) < HEAD_BYTES:
-            head += chunk[: HEAD_BYTES - len(head)]
-        if whole:
+    if len(seen.head) == seen.info.size_bytes <= _UNTHREADED_BYTES:
+        add(seen.head)
+    elif len(seen.head) == seen.info.size_bytes:
+        await asyncio.to_thread(add, seen.head)
+    else:
+        async for chunk in store.read(seen.info.key):
             await asyncio.to_thread(add, chunk)
-    return real_type(head), sha256.hexdigest(), md5.hexdigest()
-
-
-def _compare(upload: DirectUpload, sha256: str, md5: str) -> None:
-    if upload.digest and upload.digest != f"sha256:{sha256}":
-        raise ChecksumMismatch(f"the bytes have the SHA-256 {sha256}, not {upload.digest.removeprefix('sha256:')}")
-    if upload.md5 and upload.md5 != md5:
-        raise ChecksumMismatch(f"the bytes have the MD5 {md5}, not {upload.md5}")
+    if upload.digest and upload.digest != f"sha256:{sha256.hexdigest()}":
+        wanted = upload.digest.removeprefix("sha256:")
+        raise ChecksumMismatch(f"the bytes have the SHA-256 {sha256.hexdigest()}, not {wanted}")
+    if upload.md5 and upload.md5 != md5.hexdigest():
+        raise ChecksumMismatch(f"the bytes have the MD5 {md5.hexdigest()}, not {upload.md5}")
+    return f"sha256:{sha256.hexdigest()}"

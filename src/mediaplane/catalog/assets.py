@@ -43,14 +43,6 @@ async def add(
     return await _one(conn, "insert", values)
 
 
-async def add_if_new(
-    conn: Connection, *, asset_id: str, owner: str, team: str, title: str, status: str, digest: str | None
-) -> bool:
-    """Add an asset; return False where one has the id already, whoever added it a moment ago."""
-    values = {"asset_id": asset_id, "owner": owner, "team": team, "title": title, "status": status, "digest": digest}
-    return (await conn.execute(SQL["insert_new"], values)).rowcount == 1
-
-
 async def get(conn: Connection, asset_id: str, owner: str | None = None, team: str | None = None) -> Asset:
     """Return the asset.
 
@@ -67,6 +59,14 @@ async def lock(conn: Connection, asset_id: str) -> Asset:
         AssetNotFound: it was deleted.
     """
     return await _one(conn, "lock", {"asset_id": asset_id})
+
+
+async def lock_all(conn: Connection, asset_ids: Sequence[str]) -> list[Asset]:
+    """Return those of the assets that are there, locked until the caller's transaction ends."""
+    if not asset_ids:
+        return []
+    async with conn.cursor(row_factory=class_row(Asset)) as cursor:
+        return await (await cursor.execute(SQL["lock_all"], {"asset_ids": list(asset_ids)})).fetchall()
 
 
 async def find_same_bytes(conn: Connection, owner: str, digest: str) -> Asset | None:

@@ -4,17 +4,18 @@ They share the table of this process's own (`uploads.py`), which have the way `p
 `completed`, `refused` (the bytes cannot be taken) or `aborted` (its rows and bytes are being removed).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any
 
+from psycopg.errors import UniqueViolation
 from psycopg.rows import class_row
 
-from mediaplane.errors import UploadNotFound
+from mediaplane.errors import InvalidKey, UploadNotFound
 from mediaplane.media.ids import new_id
 from mediaplane.media.keys import ObjectKey
-from mediaplane.postgres import Connection, load_queries
+from mediaplane.postgres import Connection, Jsonb, load_queries
 
 SQL = load_queries("direct_uploads")
 
@@ -78,38 +79,108 @@ class DirectUpload:
 
 
 @dataclass(frozen=True, slots=True)
+class Ref:
+    """An upload of an owner, and of a team where one is named."""
+
+    upload_id: str
+    owner: str
+    team: str | None
+
+    def fits(self, upload: DirectUpload) -> bool:
+        """Return whether the upload is the one."""
+        return (
+            upload.upload_id == self.upload_id
+            and upload.owner == self.owner
+            and (self.team is None or upload.team == self.team)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NewUpload:
+    """An upload that is to begin, with the asset that it is to become."""
+
+    asset_id: str
+    owner: str
+    team: str
+    title: str
+    store: str
+    key: ObjectKey
+    way: str
+    name: str
+    size_bytes: int | None
+    digest: str | None
+    md5: str | None
+    content_type: str
+    part_bytes: int | None
+    write_once: bool
+    reserved_bytes: int
+    urls_live: timedelta
+    upload_id: str = field(default_factory=new_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """What became of an upload: which asset has its bytes; until `recheck_in` they can be replaced."""
+
+    upload_id: str
+    asset_id: str
+    reused: bool
+    size_bytes: int
+    digest: str
+    recheck_in: timedelta | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """Bytes of which an owner may have an asset: by digest, by etag and size in the same store, or the `twin`."""
+
+    owner: str
+    team: str
+    digest: str | None
+    store: str = ""
+    etag: str = ""
+    size_bytes: int = 0
+    twin: str | None = None
+    not_asset_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Lookalike:
     """An original with as many bytes as another; `digest` is that of its asset."""
 
     asset_id: str
     store: str
     key: str
-    etag: str
     digest: str | None
 
+    @property
+    def is_told(self) -> bool:
+        """Whether the digest is of the bytes, so that other bytes have another one."""
+        return (self.digest or "").startswith("sha256:")
 
-async def open_for(
-    conn: Connection,
-    *,
-    asset_id: str,
-    store: str,
-    key: ObjectKey,
-    way: str,
-    name: str,
-    size_bytes: int | None,
-    digest: str | None,
-    md5: str | None,
-    content_type: str,
-    part_bytes: int | None,
-    write_once: bool,
-    reserved_bytes: int,
-    urls_live: timedelta,
-) -> DirectUpload:
-    """Begin an upload for the asset, whose owner and team it gets."""
-    values = {"upload_id": new_id(), "asset_id": asset_id, "store": store, "key": key, "way": way, "name": name}
-    said = {"size_bytes": size_bytes, "digest": digest, "md5": md5, "content_type": content_type}
-    bounds = {"part_bytes": part_bytes, "write_once": write_once, "reserved_bytes": reserved_bytes}
-    return (await _all(conn, "open", {**values, **said, **bounds, "urls_live": urls_live}))[0]
+
+@dataclass(frozen=True, slots=True)
+class Same:
+    """The asset that has the same bytes; or, where none is known to, originals that may have, the newest first."""
+
+    asset_id: str | None
+    lookalikes: tuple[Lookalike, ...] = ()
+
+
+async def open_all(conn: Connection, asked: Sequence[NewUpload]) -> list[DirectUpload]:
+    """Begin the uploads: their assets, the intents of their objects, and they themselves, in the order asked.
+
+    Raises:
+        InvalidKey: a key is another object's; the transaction must be undone.
+    """
+    rows = [
+        {**_plain(new), "place": place, "urls_live": f"{new.urls_live.total_seconds()} seconds"}
+        for place, new in enumerate(asked)
+    ]
+    try:
+        return await _all(conn, "open", {"asked": Jsonb(rows)})
+    except UniqueViolation as error:
+        raise InvalidKey(f"the key of a new upload belongs to another object already: {asked[0].key}") from error
 
 
 async def note_begun(conn: Connection, upload_id: str, store_ref: str) -> DirectUpload:
@@ -139,6 +210,13 @@ async def lock(conn: Connection, upload_id: str) -> DirectUpload:
     return await _one(conn, "lock", {"upload_id": upload_id})
 
 
+async def find(conn: Connection, wanted: Sequence[Ref]) -> dict[Ref, DirectUpload]:
+    """Return those of the uploads that are there and nobody else's."""
+    found = await _all(conn, "of_ids", {"upload_ids": [ref.upload_id for ref in wanted]})
+    there = {upload.upload_id: upload for upload in found}
+    return {ref: there[ref.upload_id] for ref in wanted if ref.upload_id in there and ref.fits(there[ref.upload_id])}
+
+
 async def of_key(conn: Connection, store: str, key: str) -> DirectUpload | None:
     """Return the open upload that may write to the key, if there is one."""
     found = await _all(conn, "of_key", {"store": store, "key": key})
@@ -159,9 +237,14 @@ async def touch(conn: Connection, upload_id: str) -> None:
     await conn.execute(SQL["touch"], {"upload_id": upload_id})
 
 
-async def claim(conn: Connection, upload_id: str, *, lease: timedelta) -> bool:
-    """Take the right to verify its bytes for as long as `lease`; False where somebody has it, or it is not open."""
-    return (await conn.execute(SQL["claim"], {"upload_id": upload_id, "lease": lease})).rowcount == 1
+async def claim(conn: Connection, wanted: Sequence[Ref], *, lease: timedelta) -> dict[str, DirectUpload]:
+    """Take the right to verify the bytes of uploads for as long as `lease`; return those of which we have it now.
+
+    Others have it of the rest, or those are not open, or another's.
+    """
+    owners, teams = [ref.owner for ref in wanted], [ref.team for ref in wanted]
+    values = {"upload_ids": [ref.upload_id for ref in wanted], "owners": owners, "teams": teams, "lease": lease}
+    return {upload.upload_id: upload for upload in await _all(conn, "claim", values)}
 
 
 async def hold(conn: Connection, upload_id: str, *, lease: timedelta) -> None:
@@ -174,23 +257,13 @@ async def release(conn: Connection, upload_id: str) -> None:
     await conn.execute(SQL["release"], {"upload_id": upload_id})
 
 
-async def complete(
-    conn: Connection,
-    upload_id: str,
-    *,
-    asset_id: str,
-    reused: bool,
-    size_bytes: int,
-    digest: str,
-    recheck_in: timedelta | None,
-) -> DirectUpload:
-    """Note that the bytes are there and what became of them; `recheck_in`: until then they can be replaced.
-
-    Raises:
-        UploadNotFound: it is not open any more.
-    """
-    values = {"asset_id": asset_id, "reused": reused, "size_bytes": size_bytes, "digest": digest}
-    return await _one(conn, "complete", {"upload_id": upload_id, **values, "recheck_in": recheck_in})
+async def complete(conn: Connection, completed: Sequence[Completed]) -> dict[str, DirectUpload]:
+    """Note that the bytes are there and what became of them; return those that were still open, by id."""
+    rows = [
+        {**_plain(one), "recheck_in": f"{one.recheck_in.total_seconds()} seconds" if one.recheck_in else None}
+        for one in completed
+    ]
+    return {upload.upload_id: upload for upload in await _all(conn, "complete", {"completed": Jsonb(rows)})}
 
 
 async def refuse(conn: Connection, upload_id: str, *, code: str, message: str) -> None:
@@ -238,40 +311,25 @@ async def prune(conn: Connection, *, age: timedelta) -> int:
     return (await conn.execute(SQL["prune"], {"age": age})).rowcount
 
 
-async def lock_size(conn: Connection, owner: str, size_bytes: int) -> None:
-    """Make other transactions about bytes of this size wait until this one ends."""
-    await conn.execute(SQL["lock_size"], {"owner": owner, "size_bytes": size_bytes})
+async def lock_sizes(conn: Connection, sizes: Collection[tuple[str, int]]) -> None:
+    """Make other transactions about an owner's bytes of these sizes wait until this one ends."""
+    owners, sizes_bytes = zip(*sizes, strict=True)
+    await conn.execute(SQL["lock_sizes"], {"owners": list(owners), "sizes": list(sizes_bytes)})
 
 
-async def find_same_bytes(
-    conn: Connection,
-    *,
-    owner: str,
-    team: str,
-    digest: str | None,
-    store: str = "",
-    etag: str = "",
-    size_bytes: int = 0,
-    twin: str | None = None,
-    not_asset_id: str = "",
-) -> str | None:
-    """Return the owner's asset of the same bytes: by digest, by etag and size in the same store, or the `twin`.
+async def find_same(conn: Connection, sought: Sequence[Sought], *, lookalikes: int = 0) -> list[Same]:
+    """Return for each what has the same bytes, or at most so many `lookalikes`.
 
-    The asset stays until the caller's transaction ends.
+    The assets that have stay until the caller's transaction ends.
     """
-    place = {"owner": owner, "team": team, "store": store, "not_asset_id": not_asset_id, "twin": twin}
-    values = {**place, "digest": digest, "etag": etag, "size_bytes": size_bytes}
-    row = await (await conn.execute(SQL["same_bytes"], values)).fetchone()
-    return None if row is None else str(row[0])
+    rows = [{**_plain(one), "place": place} for place, one in enumerate(sought)]
+    found = await (await conn.execute(SQL["same_bytes"], {"asked": Jsonb(rows), "limit": lookalikes})).fetchall()
+    same = {place: Same(asset_id, tuple(Lookalike(**one) for one in alike or ())) for place, asset_id, alike in found}
+    return [same[place] for place in range(len(sought))]
 
 
-async def find_same_size(
-    conn: Connection, *, owner: str, team: str, size_bytes: int, not_asset_id: str, limit: int
-) -> list[Lookalike]:
-    """Return originals of the owner with as many bytes, the newest first."""
-    values = {"owner": owner, "team": team, "size_bytes": size_bytes, "not_asset_id": not_asset_id, "limit": limit}
-    async with conn.cursor(row_factory=class_row(Lookalike)) as cursor:
-        return await (await cursor.execute(SQL["same_size"], values)).fetchall()
+def _plain(row: NewUpload | Completed | Sought) -> dict[str, Any]:
+    return {column.name: getattr(row, column.name) for column in fields(row)}
 
 
 async def _one(conn: Connection, name: str, values: Mapping[str, Any]) -> DirectUpload:

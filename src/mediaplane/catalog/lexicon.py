@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from psycopg.rows import scalar_row, tuple_row
-from rapidfuzz.distance import OSA
 
 from mediaplane.postgres import Connection, load_queries
 
@@ -119,6 +118,8 @@ def _stored_deletions(word: str) -> Iterable[str]:
 
 
 def _nearest(word: str, candidates: Iterable[tuple[str, int]]) -> list[Suggestion]:
+    from rapidfuzz.distance import OSA  # 50 ms to import, and most queries are spelt rightly
+
     limit = allowed_distance(word)
     near = [
         Suggestion(candidate, distance, seen)

@@ -107,9 +107,10 @@ async def change(
         TaskNotFound: there is none, or it is another team's, or owner's.
     """
     whose = {"owner": owner, "team": team}
-    task = await get(conn, task_id, **whose)
-    values = {name: changes.get(name, getattr(task, name)) for name in CHANGEABLE}
-    return await _one(conn, "change", {"task_id": task_id, **whose, **values})
+    async with conn.transaction():
+        task = await _one(conn, "lock_row", {"task_id": task_id, **whose})
+        values = {name: changes.get(name, getattr(task, name)) for name in CHANGEABLE}
+        return await _one(conn, "change", {"task_id": task_id, **whose, **values})
 
 
 async def lock(conn: Connection, task_id: str) -> None:

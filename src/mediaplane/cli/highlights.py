@@ -26,6 +26,8 @@ def highlights(
     as_json: bool = typer.Option(False, "--json", help="Print one JSON document and nothing else"),
 ) -> None:
     """Show an asset's highlights, store others, or cut clips of them."""
+    if (number or style) and not cut:
+        raise typer.BadParameter("they say what is cut: give --cut too", param_hint="--number and --style")
 
     async def work(plane: Plane) -> tuple[Highlights, list[Clip]]:
         async with plane.pool.connection() as conn:

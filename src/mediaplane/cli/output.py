@@ -4,13 +4,14 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from mediaplane.media.timecodes import format_timecode
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 PIPE_COLUMNS = 160  # where nobody sees an edge to fold at
 
@@ -33,6 +34,8 @@ def print_json(document: Any) -> None:
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, numeric: Sequence[str] = ()) -> None:
     """Print rows under column heads; wide cells fold."""
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, justify="right" if column in numeric else "left", overflow="fold")
@@ -41,8 +44,10 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, numeri
     console.print(table)
 
 
-def progress_bars() -> Progress:
+def progress_bars() -> "Progress":
     """Return progress bars on standard error: name, bar, share, time; none where it is no terminal."""
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
     return Progress(
         TextColumn("{task.description:<10}"),
         BarColumn(bar_width=40),

@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
 
+from mediaplane.cli.later import LateGroup
 from mediaplane.errors import MediaplaneError
 
 TYPER_INTERRUPTED = 130  # what Typer makes of Ctrl-C, without a word
 COMMON_OPTIONS = ("--state-dir", "--profile")
 
 
-class Commands(TyperGroup):
+class Commands(LateGroup):
     """Takes the common options in front of the command and behind it."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -40,11 +40,6 @@ def _take_common(args: Sequence[str]) -> tuple[list[str], list[str]]:
         else:
             others.append(argument)
     return common, others
-
-
-def first_words(args: Sequence[str]) -> tuple[str, ...]:
-    """Return command and subcommand as they were given."""
-    return tuple(_take_common(args)[1][:2])
 
 
 def new_app() -> typer.Typer:

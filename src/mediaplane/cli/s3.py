@@ -6,12 +6,14 @@ Exit status 0: all is done; 1: something failed, all else is done; 2: wrong usag
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from mediaplane.cli import s3_options as options
 from mediaplane.cli import s3_reading
+from mediaplane.cli.later import LateGroup, add_later
 from mediaplane.cli.s3_events import Events
 from mediaplane.cli.s3_script import Makers, read_script
 from mediaplane.errors import InvalidPlace
@@ -21,7 +23,11 @@ from mediaplane.storage.bulk.removal import remove_incomplete
 from mediaplane.storage.bulk.requests import CopyRequest, RemoveRequest, Request
 from mediaplane.storage.bulk.work import Summary
 
+if TYPE_CHECKING:
+    from mediaplane.storage.bulk.crew import Crew
+
 app = typer.Typer(
+    cls=LateGroup,
     help="Move, compare, count and remove objects: s3://bucket/key and local paths.",
     no_args_is_help=True,
     add_completion=False,
@@ -187,12 +193,21 @@ def remove_request(ctx: Any) -> RemoveRequest:
 
 
 def _run(ctx: typer.Context, make: Callable[[], list[Request]], *, removes: bool = False) -> None:
-    def work(tell: Any) -> Summary:
-        return commands.carry_out(
-            make(), None, tell, endpoints=options.endpoints_of(ctx), source_endpoints=options.source_endpoints_of(ctx)
-        )
+    with _crew_of(ctx, removes=removes) as crew:  # before progress is drawn, by a thread
 
-    _watch(ctx, work, removes=removes)
+        def work(tell: Any) -> Summary:
+            found, source = options.endpoints_of(ctx), options.source_endpoints_of(ctx)
+            return commands.carry_out(make(), None, tell, endpoints=found, source_endpoints=source, crew=crew)
+
+        _watch(ctx, work, removes=removes)
+
+
+def _crew_of(ctx: typer.Context, *, removes: bool) -> "AbstractContextManager[Crew | None]":
+    if removes or ctx.params["dry_run"]:
+        return nullcontext()
+    from mediaplane.storage.bulk.engine import new_crew
+
+    return new_crew()
 
 
 def _watch(ctx: typer.Context, work: Callable[[Any], Summary], *, removes: bool = False) -> None:
@@ -224,8 +239,13 @@ def _copy_stream(ctx: typer.Context, sources: list[str], target: str) -> None:
 
 FILTERING = (cp, sync, rm)
 OTHERS = (s3_reading.ls, s3_reading.du, s3_reading.cat, s3_reading.presign, run)
-NAMES = frozenset(command.__name__ for command in (*FILTERING, *OTHERS))
 for filtering in FILTERING:
     app.command(cls=options.FilteringCommand)(filtering)
 for command in OTHERS:
     app.command()(command)
+add_later(
+    app,
+    "compat",
+    "compatibility.compat",
+    "Try what the S3 server of each store can do, in buckets of its own that it removes again.",
+)

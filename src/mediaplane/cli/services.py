@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-import structlog
 import typer
 import uvloop
 
@@ -21,7 +20,7 @@ from mediaplane.cli.output import console, notes
 from mediaplane.cli.supervisor import POLL_SECONDS, Supervisor
 from mediaplane.embedded import running
 from mediaplane.errors import ServiceFailed, StorageError
-from mediaplane.logs import set_up_logging
+from mediaplane.logs import Logger, set_up_logging
 from mediaplane.media.ids import new_id
 from mediaplane.postgres import connect, migrate
 from mediaplane.servers import Services, describe_running, open_services, prepare_buckets
@@ -29,7 +28,7 @@ from mediaplane.settings import Settings, load_settings
 from mediaplane.storage.connectivity import find_unusable
 from mediaplane.wiring import open_plane
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 READY_SECONDS = 60.0
 SERVERS_SECONDS = 2.0
 
@@ -84,6 +83,7 @@ def worker(
 ) -> None:
     """Run a worker alone; as many as you like may share one database."""
     from mediaplane.jobs import worker as jobs
+    from mediaplane.rounds import all_rounds
 
     set_up_logging()
 
@@ -96,7 +96,7 @@ def worker(
                 settings.database_url,
                 stages=plane.stages(),
                 after=plane.flow.after_run,
-                periodic=plane.periodic(),
+                periodic=all_rounds(plane),
                 slots=slots,
                 lease=timedelta(seconds=settings.lease_seconds),
                 retry_waits=settings.retry_waits,

@@ -5,12 +5,12 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mediaplane.gateway import request_ids
 from mediaplane.gateway.metrics import Metrics
 from mediaplane.gateway.problems import unexpected
+from mediaplane.logs import Logger
 
 NO_ROUTE = "none"  # one name for all paths that are nobody's: they are chosen by whoever scans for holes
 SECRET_PARTS = frozenset(("token", "signature", "link", "secret", "permission"))  # of a path, as routes name them
@@ -18,7 +18,7 @@ SECRET_PARTS = frozenset(("token", "signature", "link", "secret", "permission"))
 _SECRET_PATH = re.compile(r"^(/v1/companion/|/v1/events/s3/|/v1/review-links/|/v1/cdn/[^/]*/)[^/]+")
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 
 class AccessLog:

@@ -9,7 +9,7 @@ from fastapi import Depends, Path, Request
 from mediaplane.access.audit import AuditLog
 from mediaplane.access.recognition import Recogniser
 from mediaplane.access.rules import Viewer, sight
-from mediaplane.access.together import Together
+from mediaplane.access.together import Answer, Item, Together, Work, taken
 from mediaplane.access.tokens import TokenReader, read_token_rules
 from mediaplane.catalog import accounts
 from mediaplane.catalog.accounts import ApiKey
@@ -36,8 +36,9 @@ class Context:
         self.tokens = plane.tokens
         self.audit = AuditLog(self.connection)
         self.recogniser = _recogniser(self) if plane.settings.auth else None
+        self.uploads = plane.direct_uploads(self.connection)
         self._role = role
-        self._finders: dict[tuple[Any, Viewer], Together[Any, Any]] = {}
+        self._together: dict[tuple[Any, Viewer], Together[Any, Any]] = {}
 
     @property
     def signers(self) -> Mapping[str, Signer]:
@@ -75,16 +76,33 @@ class Context:
         Raises:
             DatabaseUnavailable: the database went away, or no connection became free in time.
         """
-        place = (look_up, viewer)
-        finder = self._finders.get(place)
-        if finder is None:
-            finder = self._finders[place] = Together(lambda ids: self._find_all(look_up, viewer, ids))
+        found: Row | None = await self._gather(
+            (look_up, viewer), lambda ids: self._find_all(look_up, viewer, ids), row_id
+        )
+        return found
+
+    async def share(self, work: Work[Item, Answer], viewer: Viewer, item: Item) -> Answer:
+        """Have work done in a transaction that sees the viewer's rows, together with what others ask for just now.
+
+        Raises:
+            DatabaseUnavailable: the database went away, or no connection became free in time.
+        """
+        answer: Answer | Exception = await self._gather(
+            (work, viewer), lambda items: self._do_all(work, viewer, items), item
+        )
+        return taken(answer)
+
+    async def _gather(
+        self, place: tuple[Any, Viewer], work: Callable[[Sequence[Any]], Awaitable[Sequence[Any]]], item: Any
+    ) -> Any:
+        together = self._together.get(place)
+        if together is None:
+            together = self._together[place] = Together(work)
         try:
-            found: Row | None = await finder.ask(row_id)
-            return found
+            return await together.ask(item)
         finally:
-            if finder.is_idle:
-                self._finders.pop(place, None)
+            if together.is_idle:
+                self._together.pop(place, None)
 
     async def _find_all(
         self, look_up: LookUp[Place, Row], viewer: Viewer, ids: Sequence[Place]
@@ -92,6 +110,21 @@ class Context:
         async with self.rows(viewer) as conn:
             found = await look_up(conn, list(set(ids)), viewer.owner, viewer.team)
         return [found.get(row_id) for row_id in ids]
+
+    async def _do_all(
+        self, work: Work[Item, Answer], viewer: Viewer, items: Sequence[Item]
+    ) -> Sequence[Answer | Exception]:
+        try:
+            async with self.rows(viewer) as conn:
+                return await work(conn, items)
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 of one of them, as a rule, and of no other: it is searched by halves
+            if len(items) == 1:
+                return [error]
+        half = len(items) // 2
+        before = await self._do_all(work, viewer, items[:half])
+        return [*before, *await self._do_all(work, viewer, items[half:])]
 
 
 def _recogniser(here: Context) -> Recogniser:

@@ -47,7 +47,7 @@ class Delivery:
     async def answer(self, request: Request) -> Response:
         """Return the whole, the part that was asked for, or that the client has it already.
 
-        HEAD answers for a range too, as buckets do: download programs ask so (RFC 9110 defines it for GET alone).
+        A range counts for GET alone (RFC 9110, section 14.2): HEAD tells of the whole.
 
         Raises:
             ObjectNotFound: the bytes are gone.
@@ -59,8 +59,8 @@ class Delivery:
         if is_unchanged(request.headers, info):
             return Response(status_code=304, headers=headers)
         try:
-            wanted = request.headers.get("range") if range_applies(request.headers, info) else None
-            part = read_range(wanted, info.size_bytes)
+            asked = request.method == "GET" and range_applies(request.headers, info)
+            part = read_range(request.headers.get("range") if asked else None, info.size_bytes)
         except InvalidRange as error:
             refused = {"accept-ranges": "bytes", "content-range": f"bytes */{info.size_bytes}"}
             return problem(416, error.code, error.message, headers=refused)

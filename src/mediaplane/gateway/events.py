@@ -11,12 +11,11 @@ from collections.abc import Callable
 from datetime import UTC
 from typing import Any
 
-import structlog
-
 from mediaplane.catalog import events
 from mediaplane.catalog.events import Event, EventCursor
 from mediaplane.errors import ServiceFailed
 from mediaplane.jobs.outage import AWAY, back_off
+from mediaplane.logs import Logger
 from mediaplane.postgres import Connection, connect
 
 LOOK_SECONDS = 1.0  # also without being woken: another transaction's notification may have come before our event
@@ -27,7 +26,7 @@ MOST_STREAMS = 5000
 
 Place = tuple[str | None, str | None, str | None]  # owner, team, asset; null: any
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 
 class Subscription:

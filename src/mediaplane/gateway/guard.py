@@ -9,9 +9,10 @@ trusted for where he comes from, and no browser adds a key or token by itself: t
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -144,12 +145,18 @@ def _methods(path: str) -> str:
     return "GET, HEAD, POST, PUT" if path.startswith("/v1/objects/") else "GET, HEAD"
 
 
+@lru_cache(maxsize=1000)  # origins are chosen by who asks
+def _raw(header: tuple[str, str]) -> tuple[bytes, bytes]:
+    return header[0].encode("latin-1"), header[1].encode("latin-1")
+
+
 def _with_headers(send: Send, wanted: Mapping[str, str]) -> Send:
     async def complete(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            for name, value in wanted.items():
-                headers.setdefault(name, value)
+            given = message.get("headers", ())
+            names = {name for name, _ in given}
+            added = [(name, value) for name, value in map(_raw, wanted.items()) if name not in names]
+            message["headers"] = [*given, *added]
         await send(message)
 
     return complete

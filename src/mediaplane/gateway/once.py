@@ -21,7 +21,7 @@ from mediaplane.catalog import idempotency
 from mediaplane.catalog.idempotency import Answer, RequestKey
 from mediaplane.errors import MediaplaneError
 from mediaplane.gateway.context import Context
-from mediaplane.gateway.who import Who
+from mediaplane.gateway.who import current_principal
 
 _LEASE = timedelta(minutes=2)  # a first request that is silent for longer was killed
 
@@ -73,10 +73,11 @@ class Once:
             await idempotency.forget(conn, key)
 
 
-async def _once(request: Request, who: Who, key: Key = None) -> Once:
+async def _once(request: Request, key: Key = None) -> Once:
     here: Context = request.app.state.context
     if key is None:
         return Once(here, None, "")
+    who = await current_principal(request)  # called, not depended on, see `who.may`
     asked = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
     digest = hashlib.sha256(asked + await request.body()).hexdigest()
     return Once(here, RequestKey(who.owner, who.team, who.subject, key), digest)

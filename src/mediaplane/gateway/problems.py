@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -12,8 +11,9 @@ from starlette.exceptions import HTTPException
 
 from mediaplane.errors import AssetNotReady, MediaplaneError, QuotaExceeded
 from mediaplane.gateway.request_ids import current_id
+from mediaplane.logs import Logger
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5

@@ -4,9 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Mapping
 from time import monotonic
 
-import structlog
-
 from mediaplane.errors import ObjectNotFound, SchemaOutOfDate
+from mediaplane.logs import Logger
 from mediaplane.media.keys import ObjectKey
 from mediaplane.postgres import Pool, pending_migrations
 from mediaplane.storage.connectivity import check_store
@@ -20,7 +19,7 @@ OK = "ok"
 UNUSED = "does not answer; nothing is written there in this mode"
 _NO_OBJECT = ObjectKey("health/no-such-object")
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 
 class Readiness:

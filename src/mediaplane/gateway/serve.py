@@ -6,7 +6,6 @@ import gc
 import socket
 from collections.abc import Callable, Iterator
 
-import structlog
 import uvicorn
 from fastapi import FastAPI
 
@@ -14,10 +13,11 @@ from mediaplane.errors import ServiceFailed
 from mediaplane.gateway.app import create_app
 from mediaplane.gateway.edge import Edge
 from mediaplane.gateway.protocol import EdgeProtocol
+from mediaplane.logs import Logger
 from mediaplane.postgres import GATEWAY_ROLE, admit_gateway
 from mediaplane.wiring import Plane
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 GRACE_SECONDS = 5  # a player asks again for what was cut off
 # A request makes and frees thousands of objects and leaves few in cycles: looking after every 700 took 8% of the time.

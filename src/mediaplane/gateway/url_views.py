@@ -5,7 +5,6 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from mediaplane.access.downloads import Issued
-from mediaplane.catalog.downloads import Wish
 from mediaplane.gateway.views import View
 from mediaplane.media.ids import ID_PATTERN
 
@@ -38,11 +37,6 @@ class WishView(BaseModel):
     asset_id: Annotated[str, Field(pattern=f"^{ID_PATTERN}$")]
     role: RoleName = "original"
     name: ObjectName = ""
-
-    @property
-    def wish(self) -> Wish:
-        """The wish, as the catalog asks for it."""
-        return Wish(self.asset_id, self.role, self.name)
 
 
 class UrlsRequest(BaseModel):

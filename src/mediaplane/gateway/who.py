@@ -17,6 +17,7 @@ from fastapi import Depends, Request
 from mediaplane.access.links import ends_at
 from mediaplane.access.principals import Principal, local_principal
 from mediaplane.access.rules import Action, Viewer, may_do, viewer
+from mediaplane.access.together import Answer, Item, Work
 from mediaplane.catalog.audit import NewRecord
 from mediaplane.gateway.context import Context, LookUp, Place, Row
 from mediaplane.gateway.edge import edge_of
@@ -79,6 +80,14 @@ class Permit:
             DatabaseUnavailable: the database went away, or no connection became free in time.
         """
         return await self.here.find(look_up, self.viewer, row_id)
+
+    async def share(self, work: Work[Item, Answer], item: Item) -> Answer:
+        """Have work done on the viewer's rows, in a transaction that others of the same sight share: a `Share`.
+
+        Raises:
+            DatabaseUnavailable: the database went away, or no connection became free in time.
+        """
+        return await self.here.share(work, self.viewer, item)
 
     def allows(self, action: Action, *, owner: str, team: str) -> bool:
         """Return whether the principal may do this too, to a row of this owner and team."""

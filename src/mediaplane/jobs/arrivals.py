@@ -1,36 +1,23 @@
 """An original has arrived: asset, object and first run in one transaction, whoever noticed it.
 
-The upload's completion, the scanner and the notices of buckets all call `register`, in whatever order they come.
+The completion of uploads, the scanner and the notices of buckets all register it here, in whatever order they come.
 """
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import Protocol
 
-from mediaplane.catalog import assets, objects
-from mediaplane.errors import AssetNotFound
+from mediaplane.catalog import arrivals, objects
+from mediaplane.catalog.arrivals import Arrival
+from mediaplane.errors import InvalidKey
 from mediaplane.postgres import Connection
-from mediaplane.storage.store import ObjectInfo
 
-Advance = Callable[[Connection, str], Awaitable[None]]
+__all__ = ["Advance", "Arrival", "register", "register_all"]
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """An original seen in a store."""
+class Advance(Protocol):
+    """Plans what assets need next."""
 
-    store: str
-    info: ObjectInfo
-    asset_id: str
-    owner: str
-    team: str
-    title: str
-    content_type: str
-    digest: str | None = None  # of the bytes, where we saw them pass
-
-    @property
-    def fingerprint(self) -> str:
-        """What the bytes are, as well as we know it."""
-        return self.digest or f"etag:{self.info.etag}:{self.info.size_bytes}"
+    async def __call__(self, conn: Connection, /, *asset_ids: str) -> None: ...
 
 
 async def register(conn: Connection, arrival: Arrival, advance: Advance) -> bool:
@@ -42,41 +29,40 @@ async def register(conn: Connection, arrival: Arrival, advance: Advance) -> bool
         InvalidKey: the key belongs to another asset.
     """
     async with conn.transaction():
-        if not await _is_news(conn, arrival):
-            return False
-        place = {"store": arrival.store, "asset_id": arrival.asset_id}
-        keys = [arrival.info.key]
-        await objects.intend(conn, **place, role="original", keys=keys, content_type=arrival.content_type)
-        await objects.settle(conn, **place, infos=[arrival.info])
-        await assets.begin_processing(conn, arrival.asset_id, arrival.fingerprint)
-        await advance(conn, arrival.asset_id)
-    return True
+        return bool(await register_all(conn, [arrival], advance))
 
 
-async def _is_news(conn: Connection, arrival: Arrival) -> bool:
-    if await _is_added(conn, arrival):
-        return True
-    known = (await objects.known(conn, arrival.store, [arrival.info.key])).get(arrival.info.key)
-    if known is None or known.state == "pending":
-        return True
-    return (known.etag, known.size_bytes) != (arrival.info.etag, arrival.info.size_bytes)
+async def register_all(conn: Connection, arrived: Sequence[Arrival], advance: Advance) -> set[str]:
+    """Do the same for many, in the caller's transaction; return the assets of which it was news.
+
+    Raises:
+        InvalidKey: a key belongs to another asset; the transaction must be undone.
+    """
+    added = await _lock_or_add(conn, arrived)
+    news = await arrivals.note(conn, arrived)
+    for arrival in arrived:
+        if arrival.asset_id not in news and (arrival.asset_id in added or not await _is_known(conn, arrival)):
+            key = arrival.info.key
+            raise InvalidKey(f"a key of {arrival.asset_id} (original) belongs to another asset or role already: {key}")
+    if news:
+        await advance(conn, *sorted(news))
+    return news
 
 
-async def _is_added(conn: Connection, arrival: Arrival) -> bool:
-    """Return whether the asset is new; one that was there is locked. Of many who arrive at once, one adds it."""
-    while True:
-        try:
-            await assets.lock(conn, arrival.asset_id)
-        except AssetNotFound:
-            if await assets.add_if_new(
-                conn,
-                asset_id=arrival.asset_id,
-                owner=arrival.owner,
-                team=arrival.team,
-                title=arrival.title,
-                status="processing",
-                digest=arrival.fingerprint,
-            ):
-                return True
-        else:
-            return False
+async def _lock_or_add(conn: Connection, arrived: Sequence[Arrival]) -> set[str]:
+    """Lock the assets and return those that are new. Of many who register one at once, one adds it."""
+    missing, added = {arrival.asset_id: arrival for arrival in arrived}, set[str]()
+    while missing:
+        for asset_id in await arrivals.lock(conn, list(missing)):
+            del missing[asset_id]
+        if missing:
+            new = await arrivals.add(conn, list(missing.values()))
+            added |= new
+            missing = {asset_id: arrival for asset_id, arrival in missing.items() if asset_id not in new}
+    return added
+
+
+async def _is_known(conn: Connection, arrival: Arrival) -> bool:
+    row = (await objects.known(conn, arrival.store, [arrival.info.key])).get(arrival.info.key)
+    known = row and (row.state, row.etag, row.size_bytes)
+    return known == ("stored", arrival.info.etag, arrival.info.size_bytes)

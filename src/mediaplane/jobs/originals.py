@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
 
-import structlog
-
 from mediaplane.catalog import objects, outbox
 from mediaplane.catalog.objects import Object
 from mediaplane.errors import AccessDenied, InvalidKey, ObjectNotFound, StorageError
 from mediaplane.jobs.arrivals import Advance, Arrival, register
 from mediaplane.jobs.withdrawal import Connect
+from mediaplane.logs import Logger
 from mediaplane.media.ids import derive_id
 from mediaplane.media.keys import Layout, ObjectKey
 from mediaplane.storage.store import ObjectInfo, ObjectStore
@@ -28,7 +27,7 @@ OURS = "it was made here"
 _MEDIA_OF_OTHER_TYPES = (".mxf", ".ogg", ".ogv", ".rm", ".ts", ".mts", ".m2ts", ".swf", ".asf")
 _TRIES = 5  # while somebody writes the same key again and again
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 
 class Upshot(StrEnum):

@@ -4,9 +4,9 @@ import asyncio
 from time import monotonic
 
 import psycopg
-import structlog
 
 from mediaplane.errors import DatabaseUnavailable
+from mediaplane.logs import Logger
 
 AWAY = (
     psycopg.OperationalError,
@@ -17,7 +17,7 @@ AWAY = (
 FIRST_WAIT_SECONDS = 0.1
 LAST_WAIT_SECONDS = 5.0
 
-log = structlog.get_logger()
+log = Logger(__name__)
 
 
 class Outage:

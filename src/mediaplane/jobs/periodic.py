@@ -6,9 +6,8 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
-import structlog
-
 from mediaplane.jobs.outage import AWAY, Outage, back_off
+from mediaplane.logs import Logger
 from mediaplane.postgres import Connection, Pool, load_queries
 
 SQL = load_queries("periodic")
@@ -18,7 +17,7 @@ TURN_ELSEWHERE_SECONDS = 1.0  # another worker is at it: look again no sooner th
 # Interval between two beginnings, and what to do; it gets an autocommit connection.
 Periodic = tuple[timedelta, Callable[[Connection], Awaitable[object]]]
 
-log = structlog.get_logger()
+log = Logger(__name__)
 
 
 async def repeat(pool: Pool, name: str, task: Periodic, outage: Outage) -> None:

@@ -57,13 +57,19 @@ async def enqueue(conn: Connection, asked: Sequence[NewRun]) -> list[StageRun]:
     """
     if not asked:
         return []
-    wait_of = {_place(new): new.wait for new in asked}
     async with conn.transaction():
-        added = await runs.insert_missing(conn, asked)
-        await post(conn, added, waits=[wait_of[_place(run)] for run in added])
+        await add_runs(conn, asked)
         latest = await runs.of_assets(conn, sorted({new.asset_id for new in asked}))
     standing = {_place(run): run for run in latest}
     return [standing[_place(new)] for new in asked]
+
+
+async def add_runs(conn: Connection, asked: Sequence[NewRun]) -> None:
+    """Queue the runs that are missing, as `enqueue` does, in a transaction of the caller's."""
+    if asked:
+        wait_of = {_place(new): new.wait for new in asked}
+        added = await runs.insert_missing(conn, asked)
+        await post(conn, added, waits=[wait_of[_place(run)] for run in added])
 
 
 async def post(conn: Connection, waiting: Sequence[StageRun], *, waits: Sequence[timedelta] = ()) -> None:

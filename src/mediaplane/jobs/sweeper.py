@@ -5,21 +5,20 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-import structlog
-
 from mediaplane.catalog import runs
 from mediaplane.catalog.runs import StageRun
 from mediaplane.errors import WorkerLost
 from mediaplane.jobs.outage import AWAY
 from mediaplane.jobs.queue import post
 from mediaplane.jobs.stage import After
+from mediaplane.logs import Logger
 from mediaplane.postgres import Connection, load_queries
 
 SQL = load_queries("periodic")
 BATCH = 1000
 LOG_AGE = timedelta(hours=1)
 
-log = structlog.get_logger()
+log = Logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from time import monotonic
 from typing import Any
 from uuid import uuid4
 
-import structlog
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from mediaplane.catalog.runs import StageRun
@@ -24,6 +23,7 @@ from mediaplane.jobs.periodic import Periodic, repeat, repeat_unlocked
 from mediaplane.jobs.queue import CHANNEL, take
 from mediaplane.jobs.stage import After, Outcome, Stage, Work
 from mediaplane.jobs.sweeper import Sweeper
+from mediaplane.logs import Logger
 from mediaplane.postgres import Connection, Pool, connect, open_pool
 
 __all__ = ["After", "Outcome", "Stage", "Work", "work"]
@@ -34,7 +34,7 @@ CONNECTION_SECONDS = 5.0
 KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}  # seconds, seconds, probes
 MOST_ENDINGS_AT_ONCE = 8  # more connections than this only wait for each other on the database's side
 
-log = structlog.get_logger()
+log = Logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 What is read off a screen is misread in known ways, so every word has up to three classes of lexemes:
 
 - the **word** itself, folded: `settings`, `49.99`, `#launch`, `@maria`;
-- its **shape** (`~`), where letters and digits that look alike are one: `1OOO` and `1000` are both `iooo`;
+- its **shape** (`~`), where letters and digits that look alike are one: `1OOO` and `1000` are both `iooo`; a word that
+  is its own shape is stored once, so what looks like it is found by `iooo` and `~iooo`;
 - the **tails** (`>`) of a long word, so that words read as one are still found: `>thesettings` in `openthesettings`.
 
 Words that belong together keep positions that let phrases work: `well-known` and `example.com` are several words in
@@ -15,8 +16,8 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 from mediaplane.media.entities import EMOJI, number_values
 
@@ -71,8 +72,7 @@ _STROKES = str.maketrans({"ł": "l", "ø": "o", "đ": "d", "ð": "d", "ħ": "h",
 _SHAPES = str.maketrans({"0": "o", "1": "i", "l": "i", "5": "s", "8": "b", "2": "z"})
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """One word of a text: where it stands and by which lexemes it is found.
 
     `lexemes[0]` is the word as a whole, the others are its parts and other spellings; `parts` are those parts that
@@ -154,12 +154,13 @@ def is_lexical(lexeme: str) -> bool:
 
 
 def _indexed(token: Token) -> Iterator[str]:
-    yield from token.lexemes
+    for lexeme in token.lexemes:
+        yield lexeme
+        if len(lexeme) >= MIN_SHAPE_LETTERS and lexeme[0] != SHAPE and (looks := shape(lexeme)) != lexeme:
+            yield SHAPE + looks
     whole = token.lexemes[0]
-    looks = shape(whole)
-    if looks != whole and len(whole) >= MIN_SHAPE_LETTERS:
-        yield SHAPE + looks
     if MIN_GLUED_LETTERS <= len(whole) <= MAX_GLUED_LETTERS and whole.isalpha():
+        looks = shape(whole)
         yield from (TAIL + looks[start:] for start in range(len(looks) - MIN_TAIL_LETTERS + 1))
 
 
@@ -238,6 +239,8 @@ def _unique(lexemes: Iterable[str]) -> tuple[str, ...]:
 
 def _join_misread_decimals(text: str, tokens: list[Token]) -> list[Token]:
     """Give the first word of `4O.99` the shape of 40.99."""
+    if "." not in text:
+        return tokens
     joined = list(tokens)
     for place, (left, right) in enumerate(pairwise(tokens)):
         digits = text[left.start : right.end]
@@ -249,6 +252,8 @@ def _join_misread_decimals(text: str, tokens: list[Token]) -> list[Token]:
 
 def _join_hyphenated(text: str, tokens: list[Token]) -> list[Token]:
     """Give the first and the last word of `well-known` the lexeme `wellknown`."""
+    if _HYPHENS.isdisjoint(text):
+        return tokens
     joined = list(tokens)
     first = 0
     while first < len(tokens):

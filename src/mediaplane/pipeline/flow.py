@@ -28,7 +28,7 @@ from mediaplane.catalog.quotas import Quotas
 from mediaplane.catalog.runs import NewRun, StageRun
 from mediaplane.catalog.usage import Account
 from mediaplane.errors import AssetNotFound, QuotaExceeded
-from mediaplane.jobs.queue import enqueue
+from mediaplane.jobs.queue import add_runs, enqueue
 from mediaplane.media.quotas import Resource, read_plans
 from mediaplane.pipeline.parameters import ocr_options, settings_for
 from mediaplane.pipeline.tools.results import OcrOptions
@@ -57,8 +57,20 @@ class Flow:
             message = run.error_message or "the clip could not be made"
             await clips.mark_failed(conn, run.subject, code=run.error_code or "error", message=message)
 
-    async def advance(self, conn: Connection, asset_id: str) -> None:
-        """Add the runs that the asset needs next, or mark it ready or failed."""
+    async def advance(self, conn: Connection, /, *asset_ids: str) -> None:
+        """Add the runs that each of the assets needs next, or mark it ready or failed."""
+        begun = {run.asset_id for run in await runs.of_assets(conn, asset_ids)} if len(asset_ids) > 1 else {*asset_ids}
+        await self._begin_new(conn, [asset_id for asset_id in asset_ids if asset_id not in begun])
+        for asset_id in asset_ids:
+            if asset_id in begun:
+                await self._advance(conn, asset_id)
+
+    async def _begin_new(self, conn: Connection, asset_ids: Sequence[str]) -> None:
+        """Add the first run of many assets at once: none has one, so it depends on nothing else of theirs."""
+        new = [asset for asset in await assets.lock_all(conn, asset_ids) if asset.status != "uploading"]
+        await add_runs(conn, [self._new(asset, "probe", inputs=[asset.digest]) for asset in new])
+
+    async def _advance(self, conn: Connection, asset_id: str) -> None:
         try:
             asset = await assets.lock(conn, asset_id)
         except AssetNotFound:
@@ -178,8 +190,8 @@ class Flow:
             self._new(asset, "chunk", inputs=[*inputs, chunk], chunk=chunk["index"], params={**chunk, "sides": sides})
             for chunk in plan.get("chunks", [])
         ]
-        if probe.get("audio"):  # short, and behind the first chunk, so that the first minute is searchable soonest
-            found.insert(1, self._new(asset, "audio", inputs=[asset.digest, probe]))
+        if probe.get("audio"):  # behind both halves of the first minute, so that it can be searched soonest
+            found.insert(2, self._new(asset, "audio", inputs=[asset.digest, probe]))
         return found
 
     def _ocr_runs(self, asset: Asset, probe: dict[str, Any], plan: dict[str, Any]) -> list[NewRun]:

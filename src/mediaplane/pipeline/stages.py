@@ -7,16 +7,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from mediaplane.catalog.runs import StageRun
 from mediaplane.errors import AssetNotFound, MediaplaneError
 from mediaplane.jobs.stage import Outcome, Stage, Work
+from mediaplane.logs import Logger
 from mediaplane.pipeline import assemble, audio, chunk, clip, highlights, ocr, picture, plan, probe, text
 from mediaplane.pipeline.context import StageContext, Written
 from mediaplane.postgres import Connection
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 
 def all_stages(context: StageContext) -> Mapping[str, Stage]:

@@ -7,6 +7,7 @@ as whom worker, upkeep and command line work, is not held.
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 
 import psycopg
 from psycopg import sql
@@ -21,6 +22,13 @@ _BEGIN = sql.SQL(
     "set_config('mediaplane.team', {}, true), set_config('mediaplane.asset', {}, true), "
     "set_config('mediaplane.actor', {}, true)"
 )
+
+
+def _begin(*values: str) -> bytes:
+    return _BEGIN.format(*map(sql.Literal, values)).as_bytes()
+
+
+_begin_unnamed = lru_cache(maxsize=1000)(_begin)  # the same again and again; an actor is another at each request
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +51,7 @@ async def narrowed(
     """
     values = (role or "none", sight.owner, sight.team, sight.asset_id, actor)
     try:
-        await conn.execute(_BEGIN.format(*map(sql.Literal, values)))
+        await conn.execute(_begin(*values) if actor else _begin_unnamed(*values))
         yield conn
     except BaseException:
         with suppress(psycopg.Error):  # the connection went away, and the transaction with it

@@ -82,15 +82,15 @@ class _Check:
 def _connection_options(dsn: str) -> dict[str, Any]:
     """Return what each connection gets beside `dsn`.
 
-    search_path goes as a start option, not as SET: RESET ALL and DISCARD ALL fall back to it.
+    search_path and time zone go as start options, not as SET: RESET ALL and DISCARD ALL fall back to them.
     """
     given = _parse(dsn)
-    search_path = f"-c search_path={SCHEMA}"
+    ours = f"-c search_path={SCHEMA} -c timezone=UTC"  # times come as they are shown
     return {
         "autocommit": True,
         "application_name": given.get("application_name") or "mediaplane",
         "connect_timeout": given.get("connect_timeout") or CONNECT_TIMEOUT_SECONDS,
-        "options": f"{given['options']} {search_path}" if given.get("options") else search_path,
+        "options": f"{given['options']} {ours}" if given.get("options") else ours,
     }
 
 

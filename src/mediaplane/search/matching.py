@@ -6,6 +6,7 @@ query: the index looks for its words, each named once, and a filter checks their
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from mediaplane.media.words import MIN_SHAPE_LETTERS, MIN_TAIL_LETTERS, SHAPE, TAIL, quote, shape
 from mediaplane.search.query import Query, Term, Word
@@ -86,16 +87,21 @@ def _spell(word: str, reading: Reading, *, prefix: bool = False) -> list[str]:
     """Quoted lexemes by which one word is found."""
     spelt: list[str] = []
     for meant in (word, *reading.meant.get(word, ())):
-        looks = shape(meant)
-        spelt.append(quote(meant))
-        if reading.shapes and len(meant) >= MIN_SHAPE_LETTERS:
-            if looks != meant:
-                spelt.append(quote(looks))
-            spelt.append(quote(SHAPE + looks))
-        if reading.tails and len(meant) >= MIN_TAIL_LETTERS:
-            spelt.append(quote(TAIL + looks) + ":*")
+        if prefix:
+            spelt.append(quote(meant))  # its shape may be none of a longer word's: `cor` is not that of `corn`, `com`
+        spelt += _spell_alone(meant, shapes=reading.shapes, tails=reading.tails)
     ending = ":*" if prefix else ""
     return list(dict.fromkeys(each if each.endswith(":*") else each + ending for each in spelt))
+
+
+@lru_cache(maxsize=1024)  # a phrase's words stand in many rows
+def _spell_alone(word: str, *, shapes: bool, tails: bool) -> tuple[str, ...]:
+    looks = shape(word)
+    # What looks alike holds the word itself: naming it too would have the index read the same places again.
+    spelt = [quote(looks), quote(SHAPE + looks)] if shapes and len(word) >= MIN_SHAPE_LETTERS else [quote(word)]
+    if tails and len(word) >= MIN_TAIL_LETTERS:
+        spelt.append(quote(TAIL + looks) + ":*")
+    return tuple(spelt)
 
 
 def _any(parts: Iterable[str]) -> str:
@@ -108,12 +114,17 @@ def _unordered(term: Term, reading: Reading) -> str:
         _choices(word, reading, prefix=term.prefix and place == len(term.words) - 1)
         for place, word in enumerate(term.words)
     ]
+    whole: list[str] = []  # all words as one: named once, not beside each word
     if reading.glued:
         for start, end, glued in _gluings(term.words):
             spelt = _spell(glued, reading, prefix=term.prefix and end == len(term.words))
+            if end - start == len(term.words):
+                whole = spelt
+                continue
             for place in range(start, end):
                 choices[place] += spelt
-    return f"({' & '.join(_any(each) for each in choices)})"
+    apart = f"({' & '.join(_any(each) for each in choices)})"
+    return _any([apart, *whole]) if whole else apart
 
 
 def _choices(word: Word, reading: Reading, *, prefix: bool) -> list[str]:

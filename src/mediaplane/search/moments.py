@@ -94,13 +94,13 @@ async def search(
     if after_ms is not None and before_ms is not None and before_ms < after_ms:
         raise InvalidRange("the time range ends before it begins")
     narrowing = Narrowing(owner, team, asset_id, after_ms, before_ms, source)
-    digest = search_digest(text, narrowing)
     seeker = _Seeker(conn, parse_query(text), narrowing)
-    cursor = read_cursor(page, digest) if page else None
+    cursor = read_cursor(page, search_digest(text, narrowing)) if page else None
     found, rest = await seeker.resume(cursor, limit + 1) if cursor else await seeker.begin(limit + 1)
     hits = seeker.hits([line for line, _ in found[:limit]])
     following = found[limit - 1][1] if len(found) > limit else rest
-    return Page(hits, write_cursor(following, digest) if following else None, seeker.corrections(hits))
+    after = write_cursor(following, search_digest(text, narrowing)) if following else None
+    return Page(hits, after, seeker.corrections(hits))
 
 
 # Lines, each with the cursor that stands behind it; where a next page would begin though this one is not full.

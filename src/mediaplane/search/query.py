@@ -12,7 +12,7 @@ number:49.99       a price, percentage or count; number:10..20, number:10.. and 
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Literal
 
@@ -107,7 +107,7 @@ def parse_query(text: str) -> Query:
         alternative = False
     query = Query(tuple(clauses), tuple(excluded), tuple(filters))
     _check(query)
-    return query
+    return replace(query, clauses=tuple(dict.fromkeys(clauses)))  # a word that was written twice is asked for once
 
 
 def _check(query: Query) -> None:

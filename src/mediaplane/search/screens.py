@@ -7,13 +7,15 @@ from dataclasses import replace
 
 from mediaplane.catalog import lexicon, moments
 from mediaplane.catalog.moments import Criteria, Line, Narrowing, Place
+from mediaplane.media.words import is_lexical
 from mediaplane.postgres import Connection
 from mediaplane.search.matching import Reading, match_clause
-from mediaplane.search.query import Query, Term
+from mediaplane.search.query import Query, Term, Word
 
 MAX_CLAUSES = 8
 MAX_RAREST = 30  # segments of the rarest clause that are looked at, newest first
 MAX_OTHERS = 10  # segments of each other clause that are seen at the same time as one of these
+UNCOUNTED = moments.MAX_READ_WHOLE + 1  # numbers, names and beginnings of words are not in the lexicon: may be many
 MAX_COMBINATIONS = 10  # of lines that overlap one segment of the rarest clause
 
 BEST_SCORE = 0.55
@@ -31,8 +33,9 @@ async def find_screens(
     """
     if not 2 <= len(query.clauses) <= MAX_CLAUSES:
         return []
-    (rarest, _), *others = await _by_rarity(conn, query, criteria.narrowing, reading)
-    found = [await moments.newest(conn, _narrowed(criteria, rarest, reading, excluded), limit=MAX_RAREST)]
+    (rarest, expected), *others = await _by_rarity(conn, query, criteria.narrowing, reading)
+    one = _narrowed(criteria, rarest, reading, excluded)
+    found = [await moments.newest(conn, one, expected=expected, limit=MAX_RAREST)]
     for clause, expected in others:
         if not found[-1]:
             return []
@@ -50,10 +53,13 @@ async def _by_rarity(
     words = [each for alike in spelt.values() for each in alike]
     seen = await lexicon.known(conn, narrowing.owner, narrowing.team, words)
 
+    def count(word: Word) -> int:
+        if word.lexeme not in spelt or not is_lexical(word.lexeme):
+            return UNCOUNTED
+        return sum(seen.get(each, 0) for each in spelt[word.lexeme])
+
     def frequency(clause: tuple[Term, ...]) -> int:
-        return sum(
-            min(sum(seen.get(each, 0) for each in spelt.get(word.lexeme, ())) for word in term.words) for term in clause
-        )
+        return sum(min(map(count, term.words)) for term in clause)
 
     return sorted(((clause, frequency(clause)) for clause in query.clauses), key=lambda each: each[1])
 

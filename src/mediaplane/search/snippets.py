@@ -26,14 +26,13 @@ class Marker:
         terms = [term for clause in query.clauses for term in clause]
         self._words = {word.lexeme for term in terms for word in term.words} | set(meant)
         self._words |= {part for term in terms for word in term.words for part in word.parts}
-        self._shapes = {shape(word) for word in self._words}
+        shapes = {shape(word) for word in self._words}
+        self._long = tuple(looks for looks in shapes if len(looks) >= 4)
         self._beginnings = tuple(term.words[-1].lexeme for term in terms if term.prefix)
-        self._glued = {shape("".join(word.lexeme for word in term.words)) for term in terms if len(term.words) > 1}
+        glued = ["".join(word.lexeme for word in term.words) for term in terms if len(term.words) > 1]
         row = [term.words[0].lexeme for term in terms if len(term.words) == 1]
-        self._glued |= {
-            shape("".join(row[start:end])) for start in range(len(row)) for end in (start + 2, start + 3, len(row))
-        }
-        self._long = tuple(looks for looks in self._shapes if len(looks) >= 4)
+        glued += ["".join(row[start:end]) for start in range(len(row)) for end in (start + 2, start + 3, len(row))]
+        self._shapes = shapes | set(map(shape, glued))
 
     def snippet(self, text: str) -> Snippet:
         """Return the part of `text` around its first match."""
@@ -49,9 +48,11 @@ class Marker:
         return Snippet(before + text[start:end] + after, shown)
 
     def _is_match(self, token: Token) -> bool:
-        if any(lexeme in self._words or lexeme.startswith(self._beginnings) for lexeme in token.lexemes):
+        if not self._words.isdisjoint(token.lexemes):
             return True
-        looks = shape(token.lexemes[0])
-        if looks in self._shapes or looks in self._glued:
+        if self._beginnings and any(lexeme.startswith(self._beginnings) for lexeme in token.lexemes):
             return True
-        return len(looks) >= 10 and any(long in looks for long in self._long)
+        looks = [shape(lexeme) for lexeme in token.lexemes]
+        if not self._shapes.isdisjoint(looks):
+            return True
+        return len(looks[0]) >= 10 and any(long in looks[0] for long in self._long)

@@ -1,15 +1,14 @@
 """The one place where what obstore, boto3 and urllib3 raise becomes ours; no other code reads their errors.
 
-Sentences name the setting to look at. Our own bugs pass through untouched.
+Sentences name the setting to look at. Our own bugs pass through untouched. botocore and urllib3, which most commands
+do without, are loaded only when something has failed.
 """
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from botocore import exceptions as botocore_errors
 from obstore import exceptions as obstore_errors
-from urllib3 import exceptions as urllib3_errors
 
 from mediaplane.errors import AccessDenied, InvalidKey, MediaplaneError, ObjectNotFound, StorageError
 from mediaplane.storage.answers import answered, unreachable
@@ -24,10 +23,20 @@ def translated(what: str, endpoint: str) -> Iterator[None]:
         yield
     except (FileNotFoundError, obstore_errors.BaseError) as error:
         raise of_obstore(what, endpoint, error) from error
-    except (botocore_errors.ClientError, botocore_errors.BotoCoreError) as error:
-        raise of_boto3(what, endpoint, error) from error
-    except urllib3_errors.HTTPError as error:
-        raise unreachable(endpoint, f"{error}") from error
+    except Exception as error:
+        if ours := _of_python(what, endpoint, error):
+            raise ours from error
+        raise
+
+
+def _of_python(what: str, endpoint: str, error: Exception) -> MediaplaneError | None:
+    """Return our error for one of botocore's or urllib3's, None for any other."""
+    from botocore import exceptions as botocore_errors
+    from urllib3 import exceptions as urllib3_errors
+
+    if isinstance(error, botocore_errors.ClientError | botocore_errors.BotoCoreError):
+        return of_boto3(what, endpoint, error)
+    return unreachable(endpoint, f"{error}") if isinstance(error, urllib3_errors.HTTPError) else None
 
 
 def of_obstore(what: str, endpoint: str, error: Exception) -> MediaplaneError:
@@ -51,6 +60,8 @@ def of_obstore(what: str, endpoint: str, error: Exception) -> MediaplaneError:
 
 def of_boto3(what: str, endpoint: str, error: Exception) -> MediaplaneError:
     """Return our error for one of boto3's."""
+    from botocore import exceptions as botocore_errors
+
     if isinstance(error, botocore_errors.ClientError):
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
         code = str(error.response.get("Error", {}).get("Code", ""))

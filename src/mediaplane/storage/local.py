@@ -21,7 +21,7 @@ from typing import BinaryIO, TypeVar
 
 from mediaplane.errors import AccessDenied, InvalidKey, InvalidRange, MediaplaneError, ObjectNotFound, StorageError
 from mediaplane.media.keys import ObjectKey, check_key
-from mediaplane.storage.store import Chunks, ObjectInfo, check_range
+from mediaplane.storage.store import Chunks, Look, ObjectInfo, check_range
 from mediaplane.storage.upload import regroup
 
 UNFINISHED = ".mediaplane-unfinished"  # files that are being written; no key begins so
@@ -111,6 +111,15 @@ class LocalStore:
         """
         path = self.path(key)
         return await _in_thread(key, lambda: _describe(key, path.lstat()))
+
+    async def look(self, key: ObjectKey, most_bytes: int) -> Look:
+        """Return the object with at most so many of its first bytes, both of one file.
+
+        Raises:
+            ObjectNotFound: nothing is stored at `key`.
+        """
+        path = self.path(key)
+        return await _in_thread(key, lambda: _look(key, path, most_bytes))
 
     async def delete(self, keys: Sequence[ObjectKey]) -> None:
         """Remove the objects and the directories that this empties; a key where nothing is stored is no error."""
@@ -238,6 +247,12 @@ def _describe(key: ObjectKey, status: os.stat_result) -> ObjectInfo:
         raise ObjectNotFound(key)
     etag = f'"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"'
     return ObjectInfo(key, status.st_size, etag, datetime.fromtimestamp(status.st_mtime, UTC))
+
+
+def _look(key: ObjectKey, path: Path, most_bytes: int) -> Look:
+    with _open_at(key, path, 0, bounded=False) as file:
+        info = _describe(key, os.fstat(file.fileno()))
+        return Look(info, os.read(file.fileno(), most_bytes))
 
 
 def _open_at(key: ObjectKey, path: Path, start: int, *, bounded: bool) -> BinaryIO:

@@ -7,7 +7,7 @@ from itertools import count
 
 from mediaplane.errors import InvalidRange, ObjectNotFound
 from mediaplane.media.keys import ObjectKey
-from mediaplane.storage.store import Chunks, ObjectInfo, check_range
+from mediaplane.storage.store import Chunks, Look, ObjectInfo, check_range
 
 _READ_BYTES = 1 << 20
 
@@ -55,6 +55,15 @@ class MemoryStore:
             ObjectNotFound: nothing is stored at `key`.
         """
         return self._stored(key).info
+
+    async def look(self, key: ObjectKey, most_bytes: int) -> Look:
+        """Return the object with at most so many of its first bytes.
+
+        Raises:
+            ObjectNotFound: nothing is stored at `key`.
+        """
+        stored = self._stored(key)
+        return Look(stored.info, stored.body[:most_bytes])
 
     async def delete(self, keys: Sequence[ObjectKey]) -> None:
         """Remove the objects; a key where nothing is stored is no error."""

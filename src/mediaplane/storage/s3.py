@@ -19,18 +19,18 @@ import obstore
 from obstore.exceptions import UnauthenticatedError
 from obstore.store import S3Store as Engine
 
-from mediaplane.errors import AccessDenied, StorageError
+from mediaplane.errors import AccessDenied, InvalidRange, StorageError
 from mediaplane.media.keys import ObjectKey
 from mediaplane.storage.credentials import AWS_VARIABLES
 from mediaplane.storage.endpoint import S3Endpoint
 from mediaplane.storage.failures import translated
 from mediaplane.storage.found import Found
 from mediaplane.storage.listing import Listing
-from mediaplane.storage.store import Chunks, ObjectInfo, check_range
+from mediaplane.storage.store import Chunks, Look, ObjectInfo, check_range
 from mediaplane.storage.upload import PartFeed, regroup
 
 if TYPE_CHECKING:
-    from obstore import BytesStream, GetOptions
+    from obstore import BytesStream, GetOptions, ObjectMeta
     from obstore.store import ClientConfig, RetryConfig, S3Config, S3Credential
 
 T = TypeVar("T")
@@ -114,6 +114,14 @@ class S3Store:
         """
         return await self._in_thread(lambda: self._head(key))
 
+    async def look(self, key: ObjectKey, most_bytes: int) -> Look:
+        """Return the object with at most so many of its first bytes, from one GET; of an empty one from a HEAD, too.
+
+        Raises:
+            ObjectNotFound, AccessDenied, StorageError: as `stat`.
+        """
+        return await self._in_thread(lambda: self._look(key, most_bytes))
+
     async def delete(self, keys: Sequence[ObjectKey]) -> None:
         """Remove the objects, a request per 1,000; a key where nothing is stored is no error.
 
@@ -187,7 +195,15 @@ class S3Store:
     def _head(self, key: ObjectKey) -> ObjectInfo:
         with self._translated(key):
             head = obstore.head(self._engine, key)
-        return ObjectInfo(key, head["size"], head["e_tag"] or "", head["last_modified"])
+        return _info(key, head)
+
+    def _look(self, key: ObjectKey, most_bytes: int) -> Look:
+        try:
+            with self._translated(key):
+                result = obstore.get(self._engine, key, options={"range": (0, most_bytes)})
+                return Look(_info(key, result.meta), bytes(result.bytes()))
+        except InvalidRange:  # nothing begins at 0
+            return Look(self._head(key), b"")
 
     def _delete(self, keys: Sequence[ObjectKey]) -> None:
         """Delete in batches, or one by one where batches are refused, from then on.
@@ -216,6 +232,10 @@ class S3Store:
                 if self._endpoint.role:
                     self._endpoint.keys()  # raises what really happened, which the engine keeps to itself
                 raise
+
+
+def _info(key: ObjectKey, meta: "ObjectMeta") -> ObjectInfo:
+    return ObjectInfo(key, meta["size"], meta["e_tag"] or "", meta["last_modified"])
 
 
 def open_engine(endpoint: S3Endpoint, *, retry_for: timedelta, batch_delete: bool = True) -> Engine:

@@ -24,12 +24,21 @@ class ObjectInfo:
     modified_at: datetime  # UTC
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """An object and its first bytes, both of one moment: what is written to the key meanwhile is not mixed in."""
+
+    info: ObjectInfo
+    head: bytes
+
+
 class ObjectStore(Protocol):
     """One bucket. Every method may raise `StorageError`."""
 
     async def put(self, key: ObjectKey, body: Chunks, *, content_type: str) -> ObjectInfo: ...
     def read(self, key: ObjectKey, *, start: int = 0, length: int | None = None) -> Chunks: ...
     async def stat(self, key: ObjectKey) -> ObjectInfo: ...
+    async def look(self, key: ObjectKey, most_bytes: int) -> Look: ...  # `stat` and the first bytes, at once
     async def delete(self, keys: Sequence[ObjectKey]) -> None: ...  # a missing key is no error
     def walk(self, prefix: str, *, after: str = "") -> AsyncIterator[ObjectInfo]: ...  # by key, byte order
 

@@ -2,15 +2,14 @@
 
 from collections.abc import Mapping
 
-import structlog
-
 from mediaplane.catalog import outbox
 from mediaplane.errors import MediaplaneError
+from mediaplane.logs import Logger
 from mediaplane.postgres import Connection, Pool
 from mediaplane.storage.store import ObjectStore
 
 BATCH = 500
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 
 async def drain_outbox(pool: Pool, stores: Mapping[str, ObjectStore]) -> None:

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from json import dumps
 
-import structlog
-
 from mediaplane.catalog import assets, audit, direct_uploads, lexicon, objects, outbox, purges
 from mediaplane.catalog.audit import NewRecord
 from mediaplane.catalog.purges import Purge
 from mediaplane.errors import AccessDenied, AssetNotFound, MediaplaneError, ObjectNotFound
+from mediaplane.logs import Logger
 from mediaplane.media.keys import Layout, ObjectKey, uid_of
 from mediaplane.postgres import Connection, Pool
 from mediaplane.storage.open import OpenStore
@@ -24,7 +23,7 @@ from mediaplane.storage.store import ObjectInfo
 
 BATCH = 500
 _NOT_AHEAD = timedelta(seconds=-5)  # a store's clock may be
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,11 @@
 from collections.abc import Collection
 from datetime import UTC, datetime
 
-import structlog
-
 from mediaplane.catalog import usage
 from mediaplane.catalog.quotas import Quotas
 from mediaplane.catalog.usage import Account, Usage
 from mediaplane.jobs.arrivals import Advance
+from mediaplane.logs import Logger
 from mediaplane.media.quotas import Resource, Terms, month_of
 from mediaplane.postgres import Connection
 
@@ -17,7 +16,7 @@ SLACK_PERCENT = 5  # usage falls this far below before the same share is told ag
 TOLD = (Resource.STORED_BYTES, Resource.CLIPS, Resource.MINUTES_PER_MONTH)  # uploads reach their limit by being uploads
 HELD_BATCH = 100  # assets of one account begun at once
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 
 async def sum_up(conn: Connection, quotas: Quotas) -> None:

@@ -9,16 +9,15 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-import structlog
-
 from mediaplane.catalog import objects, outbox
 from mediaplane.errors import AccessDenied
+from mediaplane.logs import Logger
 from mediaplane.postgres import Connection
 from mediaplane.storage.bucket.wanted import Expiry
 from mediaplane.storage.store import ObjectInfo, ObjectStore
 
 BATCH = 1000
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

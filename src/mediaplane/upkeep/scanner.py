@@ -11,11 +11,10 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 
-import structlog
-
 from mediaplane.catalog import objects, scans
 from mediaplane.errors import InvalidKey, MediaplaneError
 from mediaplane.jobs.originals import OURS, Originals, Received, Upshot
+from mediaplane.logs import Logger
 from mediaplane.media.keys import ObjectKey, check_key
 from mediaplane.postgres import Pool
 from mediaplane.storage.found import Found
@@ -28,7 +27,7 @@ _RECEIVED_AT_ONCE = 4
 _NOTED_SECONDS = 1.0  # between two notes of how far it is: a scan that is killed looks at so much again
 _IMPOSSIBLE = "no object of ours can have such a key"
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 
 @dataclass(slots=True)

@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from datetime import timedelta
 
-import structlog
-
 from mediaplane.catalog import assets, clips, direct_uploads, idempotency, objects, uploads
 from mediaplane.errors import AssetNotFound, MediaplaneError
 from mediaplane.jobs.arrivals import Advance
 from mediaplane.jobs.withdrawal import Connect, withdraw
+from mediaplane.logs import Logger
 from mediaplane.postgres import Connection
 from mediaplane.storage.intake import Intake
 
@@ -17,7 +16,7 @@ FORGOTTEN_AFTER = timedelta(hours=1)
 STALLED_AFTER = timedelta(seconds=30)
 ENDED_UPLOADS_KEPT = timedelta(days=30)
 ANSWERS_KEPT = timedelta(days=1)
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 
 async def sweep_uploads(conn: Connection) -> None:

@@ -11,12 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-import structlog
-
 from mediaplane import __version__
 from mediaplane.catalog import webhooks
 from mediaplane.catalog.webhooks import Due
 from mediaplane.errors import InvalidWebhook
+from mediaplane.logs import Logger
 from mediaplane.media.webhooks import sign, write_body
 from mediaplane.postgres import Connection, Pool
 from mediaplane.upkeep.addresses import Target, read_target, resolve
@@ -30,7 +29,7 @@ GIVE_UP_AFTER = timedelta(days=5)
 KEEP_FOR = timedelta(days=30)
 _GONE = 410
 
-log = structlog.get_logger(__name__)
+log = Logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from mediaplane.cli import root
 from mediaplane.cli.s3_events import Events, event_document, printable, sentence
 from mediaplane.cli.s3_options import FilteringCommand, filter_of, read_duration, read_size
 from mediaplane.storage.bulk.work import Copy, Download, Event, Found, Refused, Summary, Upload
@@ -129,12 +128,6 @@ def test_people_are_told_some_failures_and_all_counts(capsys: pytest.CaptureFixt
     assert told.err.count("failed: f") == 20
     assert "5 more failures" in told.err
     assert "0 done, 25 failed" in told.out
-
-
-def test_common_options_are_no_commands():
-    """So that the command is found behind them."""
-    assert root.first_words(["--profile", "x", "s3", "--state-dir=y", "cp", "a", "b"]) == ("s3", "cp")
-    assert root.first_words([]) == ()
 
 
 def test_transfers_load_no_database_and_no_frameworks():

@@ -105,6 +105,21 @@ def test_lexemes_misread_decimal_has_the_shape_of_the_right_one():
     assert "~" + shape("40.99") in places("$4O.99")
 
 
+def test_lexemes_parts_have_shapes_too():
+    """What may be searched for alone is found by what it looks like: a tag's word, a name's parts."""
+    assert places("@paul.miller my_label")["~paui"] == {1}
+    assert places("my_label")["~iabei"] == {1}
+
+
+@given(st.text(alphabet="ablo01_#@.-'C rnmvw", max_size=40))
+def test_lexemes_hold_the_shape_of_every_one(text):
+    """Whatever a text is found by as written it is also found by as it looks, at the same place."""
+    found = places(text)
+    for lexeme, where in found.items():
+        if lexeme[0] not in "~>" and len(lexeme) >= 3:
+            assert where <= found.get(shape(lexeme), set()) | found.get("~" + shape(lexeme), set())
+
+
 @given(st.text(max_size=80))
 def test_tokens_lie_in_the_text_in_order(text):
     """Tokens follow each other without overlap, each with a position of its own and no empty lexeme."""

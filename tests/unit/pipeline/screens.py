@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 
 from mediaplane.pipeline.tools.engine import Reading
-from mediaplane.pipeline.tools.lines import Box, Luma
+from mediaplane.pipeline.tools.lines import Box
+from mediaplane.pipeline.tools.luma import Luma
 
 LETTER_WIDTH, LETTER_HEIGHT = 8, 16
 PAPER, INK = 240, 20

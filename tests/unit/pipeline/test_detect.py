@@ -92,6 +92,15 @@ def test_begins_with_a_new_picture():
     assert snapped.start_ms == plain - 700
 
 
+def test_new_picture_makes_no_highlight_too_long():
+    """One that is as long as it may be already does not begin earlier."""
+    recording = made(loudness=with_peak(120, 40, 90))
+    plain = find_highlights(recording)[0]
+    assert plain.end_ms - plain.start_ms == 30_000
+    snapped = find_highlights(made(loudness=with_peak(120, 40, 90), cuts_ms=[plain.start_ms - 700]))[0]
+    assert (snapped.start_ms, snapped.end_ms) == (plain.start_ms, plain.end_ms)
+
+
 def test_title_is_what_is_said_or_shown():
     """Speech comes before text on screen; a long line is cut between words."""
     shown = Text(61_000, 70_000, "Quarterly figures of the harbour office and everything that belongs to them", "ocr")

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from mediaplane.pipeline.tools.lines import Line, Luma
+from mediaplane.pipeline.tools.lines import Line
+from mediaplane.pipeline.tools.luma import Luma
 from mediaplane.pipeline.tools.screen import ScreenReader
 from tests.unit.pipeline.screens import MARGIN, BlockEngine, blank, screen, write
 

@@ -9,7 +9,8 @@ from mediaplane.pipeline.tools.blocks import find_blocks
 from mediaplane.pipeline.tools.cache import LineCache, cut_ink, is_solid
 from mediaplane.pipeline.tools.debug import draw_lines
 from mediaplane.pipeline.tools.engine import Reading
-from mediaplane.pipeline.tools.lines import Box, Line, Luma, overlap
+from mediaplane.pipeline.tools.lines import Box, Line, overlap
+from mediaplane.pipeline.tools.luma import Luma
 from mediaplane.pipeline.tools.screen import join_words
 from mediaplane.pipeline.tools.spacing import restore_spaces
 from mediaplane.pipeline.tools.tiles import ChangeMap

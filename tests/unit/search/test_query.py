@@ -54,6 +54,11 @@ def test_parse_query_refuses_what_asks_for_nothing(text):
         parse_query(text)
 
 
+def test_parse_query_asks_once_for_what_is_written_twice():
+    """The same word or phrase again changes nothing."""
+    assert parse_query('settings "open it" Settings "open it"') == parse_query('settings "open it"')
+
+
 def test_parse_query_refuses_what_is_too_long():
     """Length and number of words are bounded."""
     for text in ("x" * 1001, "ab " * 33):

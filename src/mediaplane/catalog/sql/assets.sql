@@ -4,12 +4,6 @@ INSERT INTO assets (asset_id, owner, team, title, status, digest)
 VALUES (%(asset_id)s, %(owner)s, %(team)s, %(title)s, %(status)s, %(digest)s)
 RETURNING *;
 
--- name: insert_new
--- Add an asset, unless another transaction has just done so: waits for it.
-INSERT INTO assets (asset_id, owner, team, title, status, digest)
-VALUES (%(asset_id)s, %(owner)s, %(team)s, %(title)s, %(status)s, %(digest)s)
-ON CONFLICT (asset_id) DO NOTHING;
-
 -- name: get
 -- One asset by id; an owner and a team narrow it.
 SELECT * FROM assets
@@ -23,6 +17,10 @@ SELECT asset_id, owner, team FROM assets WHERE asset_id = ANY(%(asset_ids)s);
 -- name: lock
 -- One asset, locked until the transaction ends: whoever plans its work takes this first.
 SELECT * FROM assets WHERE asset_id = %(asset_id)s FOR UPDATE;
+
+-- name: lock_all
+-- Some assets, locked in one order until the transaction ends.
+SELECT * FROM assets WHERE asset_id = ANY(%(asset_ids)s) ORDER BY asset_id FOR UPDATE;
 
 -- name: same_bytes
 -- The newest asset of an owner made from these bytes that did not fail.

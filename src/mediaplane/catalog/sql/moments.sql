@@ -28,16 +28,25 @@ score < %(score)s::float8 OR (
     AND (asset_id, text_hash, t_start_ms, segment_id) > (%(behind_asset)s, %(behind_hash)s::bigint, %(behind_ms)s::bigint, %(behind_id)s::bigint)
 )
 
--- name: newest
--- Segments that match, newest first.
+-- name: newest_of_rare
+-- Segments that match, newest first, of few: PostgreSQL takes words it has no count of for frequent ones, and reading all
+-- segments backwards for the quicker way, unless it is told to find those that match first.
+WITH matching AS MATERIALIZED (
+    SELECT s.segment_id, s.asset_id, s.source, s.t_start_ms, s.t_end_ms, s.text, s.box, s.frame_ms
+    FROM segments_in_sight s WHERE {conditions}
+)
+SELECT m.*, 0::float8 AS score, 0::bigint AS text_hash FROM matching m ORDER BY m.segment_id DESC LIMIT %(limit)s;
+
+-- name: newest_of_common
+-- The same for words that are everywhere.
 SELECT s.segment_id, s.asset_id, s.source, s.t_start_ms, s.t_end_ms, s.text, s.box, s.frame_ms, 0::float8 AS score, 0::bigint AS text_hash
 FROM segments_in_sight s WHERE {conditions} ORDER BY s.segment_id DESC LIMIT %(limit)s;
 
 -- name: beside_rare
 -- Segments that match and are seen at the same time as one of these lines: for words that the index finds few of.
 WITH matching AS MATERIALIZED (
-    SELECT s.segment_id, s.asset_id, s.source, s.t_start_ms, s.t_end_ms, s.text, s.box, s.frame_ms FROM segments_in_sight s
-    WHERE {conditions} AND s.asset_id = ANY (%(assets)s::text[])
+    SELECT s.segment_id, s.asset_id, s.source, s.t_start_ms, s.t_end_ms, s.text, s.box, s.frame_ms
+    FROM segments_in_sight s WHERE {conditions}
 )
 SELECT m.*, 0::float8 AS score, 0::bigint AS text_hash FROM matching m WHERE EXISTS (
     SELECT 1 FROM unnest(%(assets)s::text[], %(starts)s::bigint[], %(ends)s::bigint[]) AS r (asset_id, t_start_ms, t_end_ms)

@@ -19,6 +19,13 @@ WHERE (%(team)s::text IS NULL OR team = %(team)s) AND (%(state)s::text IS NULL O
   AND (%(before)s::timestamptz IS NULL OR (created_at, task_id) < (%(before)s, %(before_id)s COLLATE "C"))
 ORDER BY created_at DESC, task_id DESC LIMIT %(limit)s;
 
+-- name: lock_row
+-- One task that is to be changed: nobody else changes it meanwhile.
+SELECT * FROM tasks
+WHERE task_id = %(task_id)s
+  AND (%(owner)s::text IS NULL OR owner = %(owner)s) AND (%(team)s::text IS NULL OR team = %(team)s)
+FOR UPDATE;
+
 -- name: change
 -- Write a task anew.
 UPDATE tasks SET title = %(title)s, instructions = %(instructions)s, types = %(types)s, max_bytes = %(max_bytes)s,

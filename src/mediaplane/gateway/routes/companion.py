@@ -16,7 +16,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, Field
 
-from mediaplane.access.direct import Known
+from mediaplane.access.beginning import Known
 from mediaplane.access.rules import Action, viewer
 from mediaplane.access.verification import SaidPart
 from mediaplane.access.wishes import MAX_NAME_CHARS, Wish, clean_name, clean_title
@@ -152,7 +152,9 @@ async def sign_part(permit: Uppy, upload_id: Id, number: Number, key: Key) -> di
 async def complete_parts(permit: Uppy, upload_id: Id, key: Key, done: PartsDone) -> dict[str, str]:
     """Verify and join the parts; the asset is processed from now on."""
     upload, uploads = await _get(permit, upload_id, key), sessions(permit)
-    completed = await uploads.complete(upload, [SaidPart(part.PartNumber, part.ETag) for part in done.parts])
+    completed = await uploads.complete(
+        permit.principal, upload.upload_id, [SaidPart(part.PartNumber, part.ETag) for part in done.parts]
+    )
     opened = permit.here.plane.stores[completed.store]
     location = f"{permit.here.plane.settings.public_url}/v1/assets/{completed.asset_id}"
     bucket = opened.endpoint.bucket if opened.endpoint else opened.name

@@ -1,11 +1,12 @@
 """Uploads: begin, go on, complete, give up. The bytes go from the client straight to the store."""
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Query, Response
 
-from mediaplane.access.direct import DirectUploads, Known, Progress
+from mediaplane.access.beginning import Known
+from mediaplane.access.direct import DirectUploads, Progress
 from mediaplane.access.verification import SaidPart
 from mediaplane.access.wishes import Wish, choose_way, clean_name, clean_title
 from mediaplane.catalog.direct_uploads import PARTS, PUT, DirectUpload
@@ -31,6 +32,7 @@ from mediaplane.media.types import read_type
 from mediaplane.storage.intake import Checksums
 
 router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
+Summary = TypeVar("Summary", bound=UploadSummary)
 
 
 @router.post("", status_code=201, response_model=UploadView, responses={200: {"model": UploadView}})
@@ -68,7 +70,7 @@ async def list_uploads(
     rows = await sessions(permit).page(permit.principal, after=after, limit=limit + 1)
     last = rows[limit - 1] if len(rows) > limit else None
     return UploadsPage(
-        uploads=[_summary(permit.here, row) for row in rows[:limit]],
+        uploads=[_summary(permit.here, row, UploadSummary) for row in rows[:limit]],
         next=write_page(last.created_at.isoformat(), last.upload_id) if last else None,
     )
 
@@ -108,8 +110,7 @@ async def complete_upload(
     said = None if sent is None or sent.parts is None else [SaidPart(part.number, part.etag) for part in sent.parts]
 
     async def complete() -> tuple[int, UploadView]:
-        upload = await uploads.get(permit.principal, upload_id)
-        return 200, _ended(permit.here, await uploads.complete(upload, said))
+        return 200, _ended(permit.here, await uploads.complete(permit.principal, upload_id, said))
 
     return await once.answer(complete)
 
@@ -123,11 +124,12 @@ async def abort_upload(permit: May.upload, upload_id: Id) -> None:
 
 def sessions(permit: Permit) -> DirectUploads:
     """Return the upload sessions, on connections that see what the permit allows."""
-    return permit.here.plane.direct_uploads(permit.rows)
+    return permit.here.uploads.lent(permit.rows, permit.share)
 
 
 def _open_view(here: Context, uploads: DirectUploads, upload: DirectUpload, progress: Progress) -> UploadView:
-    view = UploadView(**_summary(here, upload).model_dump(), received_bytes=progress.size_bytes)
+    view = _summary(here, upload, UploadView)
+    view.received_bytes = progress.size_bytes
     view.urls_expire_at = uploads.urls_expire_at()
     if upload.way == PUT:
         view.put = PutView.model_validate(uploads.sign_put(upload))
@@ -143,12 +145,13 @@ def _open_view(here: Context, uploads: DirectUploads, upload: DirectUpload, prog
 
 
 def _ended(here: Context, upload: DirectUpload) -> UploadView:
-    received = upload.size_bytes if upload.state == "completed" else None
-    return UploadView(**_summary(here, upload).model_dump(), received_bytes=received)
+    view = _summary(here, upload, UploadView)
+    view.received_bytes = upload.size_bytes if upload.state == "completed" else None
+    return view
 
 
-def _summary(here: Context, upload: DirectUpload) -> UploadSummary:
-    summary = UploadSummary.model_validate(upload)
+def _summary(here: Context, upload: DirectUpload, kind: type[Summary]) -> Summary:
+    summary = kind.model_validate(upload)
     if upload.state == "open":
         summary.expires_at = upload.seen_at + timedelta(hours=here.plane.settings.upload_hours)
     return summary

@@ -72,7 +72,7 @@ async def show_url(
 @router.post("/urls", response_model=UrlsView)
 async def make_urls(permit: May.play, wanted: UrlsRequest, once: JustOnce) -> Response:
     """Return URLs for up to 1,000 wishes, in their order; without one what is not there, or not the caller's to see."""
-    wishes = [wish.wish for wish in wanted.wishes]
+    wishes = [Wish(wish.asset_id, wish.role, wish.name) for wish in wanted.wishes]
 
     async def make() -> tuple[int, UrlsView]:
         async with permit.rows() as conn:

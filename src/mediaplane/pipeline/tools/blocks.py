@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mediaplane.pipeline.tools.lines import Box, Luma
+from mediaplane.pipeline.tools.lines import Box
+from mediaplane.pipeline.tools.luma import Luma
 
 EDGE = 12  # levels between neighbours: fainter is codec noise or a gradient
 MARGIN = 20  # pixels kept around: detection needs the paper around a line

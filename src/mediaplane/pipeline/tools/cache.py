@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from mediaplane.pipeline.tools.engine import Reading
-from mediaplane.pipeline.tools.lines import Luma
+from mediaplane.pipeline.tools.luma import Luma
 
 MAX_ENTRIES = 4_000  # about 10 KB each
 MIN_SIDE = 4  # pixels; smaller ink is no text

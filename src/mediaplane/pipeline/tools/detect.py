@@ -193,7 +193,8 @@ def _describe(
     start_ms, end_ms = start * 1000, min(end * 1000, recording.duration_ms)
     snapped = [ms for ms in recording.cuts_ms if abs(ms - start_ms) <= SNAP_MS]
     first_ms = min(snapped, key=lambda ms: abs(ms - start_ms), default=start_ms)
-    if end_ms - first_ms < min(recording.shortest_ms, end_ms - start_ms) or first_ms >= end_ms:
+    length_ms = end_ms - start_ms
+    if not min(recording.shortest_ms, length_ms) <= end_ms - first_ms <= max(recording.longest_ms, length_ms):
         first_ms = start_ms
     score = round(float(total[start:end].max()), 3)
     return Moment(first_ms, end_ms, score, _title(recording.texts, first_ms, end_ms), reasons=tuple(reasons))

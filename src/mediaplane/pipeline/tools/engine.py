@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mediaplane.pipeline.tools.languages import two_letters
-from mediaplane.pipeline.tools.lines import Box, Luma
+from mediaplane.pipeline.tools.lines import Box
+from mediaplane.pipeline.tools.luma import Luma
 from mediaplane.pipeline.tools.models import (
     DETECTION_MODEL,
     EAST_ASIAN,

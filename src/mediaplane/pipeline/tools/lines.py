@@ -1,16 +1,8 @@
-"""A line of text as it stood on the screen: what OCR hands to the rest of the pipeline.
-
-Also the two types that everything about OCR speaks in: a picture's luma and a box in it.
-"""
+"""A line of text as it stood on the screen, and the box it stood in: what OCR hands to the rest of the pipeline."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
-
-import numpy as np
-from numpy.typing import NDArray
-
-Luma = NDArray[np.uint8]  # height x width
 
 
 class Box(NamedTuple):

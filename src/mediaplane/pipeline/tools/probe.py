@@ -22,7 +22,6 @@ from mediaplane.errors import (
 from mediaplane.pipeline.tools.answer import Report, answer
 from mediaplane.pipeline.tools.child import Limits, ask
 from mediaplane.pipeline.tools.containers import check_boxes, check_end, matroska_end
-from mediaplane.pipeline.tools.image import describe_image
 from mediaplane.pipeline.tools.results import AudioStream, Probe, VideoStream
 from mediaplane.pipeline.tools.source import Head, av_options, read_head, shown
 
@@ -57,12 +56,18 @@ def _work(request: dict[str, Any], _report: Report) -> dict[str, Any]:
     if head.size_bytes == 0:
         raise MediaEmpty("the file has zero bytes: the upload may have been cut off; send it again")
     if head.is_image:
-        return describe_image(source, ca_file, head).to_json()
+        return _describe_image(source, ca_file, head)
     check_boxes(source, ca_file, head)
     if head.data.startswith(b"GIF8") and _stands_still(source, ca_file):
-        return describe_image(source, ca_file, head).to_json()
+        return _describe_image(source, ca_file, head)
     with opened(source, ca_file) as container:
         return _describe(container, head).to_json()
+
+
+def _describe_image(source: str, ca_file: str | None, head: Head) -> dict[str, Any]:
+    from mediaplane.pipeline.tools.image import describe_image  # with numpy and Pillow, which recordings do without
+
+    return describe_image(source, ca_file, head).to_json()
 
 
 def _stands_still(source: str, ca_file: str | None) -> bool:

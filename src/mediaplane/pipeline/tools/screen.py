@@ -6,7 +6,8 @@ from functools import reduce
 from mediaplane.pipeline.tools.blocks import find_blocks
 from mediaplane.pipeline.tools.cache import LineCache, cut_ink, is_solid
 from mediaplane.pipeline.tools.engine import Engine, Reading
-from mediaplane.pipeline.tools.lines import Box, Line, Luma
+from mediaplane.pipeline.tools.lines import Box, Line
+from mediaplane.pipeline.tools.luma import Luma
 from mediaplane.pipeline.tools.models import language_of
 from mediaplane.pipeline.tools.tiles import ChangeMap, Region
 from mediaplane.pipeline.tools.tracking import Found, Track, Tracks

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mediaplane.pipeline.tools.lines import Luma
+from mediaplane.pipeline.tools.luma import Luma
 
 INK = 40  # levels from the background
 MIN_GAP = 0.5  # of the ink's height

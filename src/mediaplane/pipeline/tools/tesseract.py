@@ -22,7 +22,8 @@ from mediaplane.errors import ToolFailed
 from mediaplane.pipeline.tools.child import UNLIMITED, child_environment, launched
 from mediaplane.pipeline.tools.engine import Detector, Reading
 from mediaplane.pipeline.tools.languages import tesseract_name
-from mediaplane.pipeline.tools.lines import Box, Luma
+from mediaplane.pipeline.tools.lines import Box
+from mediaplane.pipeline.tools.luma import Luma
 from mediaplane.pipeline.tools.models import check_tesseract, tesseract_path
 
 SHEETS = 32  # crops handed over at once

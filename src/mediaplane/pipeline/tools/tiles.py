@@ -19,7 +19,8 @@ import numpy as np
 from cv2.typing import MatLike
 from numpy.typing import NDArray
 
-from mediaplane.pipeline.tools.lines import Box, Luma
+from mediaplane.pipeline.tools.lines import Box
+from mediaplane.pipeline.tools.luma import Luma
 
 TILE_WIDTH, TILE_HEIGHT = 64, 16
 DIFFERENT = 24  # levels by which a pixel must differ: codec noise stays below, dim text is above

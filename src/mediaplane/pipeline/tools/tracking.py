@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 from rapidfuzz import fuzz
 
 from mediaplane.media.words import fold, shape
-from mediaplane.pipeline.tools.lines import Box, Luma, overlap
+from mediaplane.pipeline.tools.lines import Box, overlap
+from mediaplane.pipeline.tools.luma import Luma
 from mediaplane.pipeline.tools.tiles import ChangeMap
 
 TYPING_MS = 1_500
