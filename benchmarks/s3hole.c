@@ -30,13 +30,14 @@ typedef struct {
     uint64_t len;
     char *data;
 } Blob; // data==NULL: the pattern
-typedef struct {
+typedef struct Object {
     char *key;
     uint32_t klen;
     uint32_t h;
-    Blob *b;
+    Blob *b; // NULL: deleted, but still among the sorted keys
     char etag[40];
     char *kept; // header lines to return
+    struct Object *next_deleted;
 } Object;
 typedef struct Upload {
     char *key;
@@ -54,6 +55,7 @@ static size_t cap = 1 << 16, stored, tombs;
 static Object TOMB;
 static Object **sorted;
 static size_t nsorted;
+static Object *deleted; // freed when keys are sorted again: a listing that deletions overtake costs no sorting
 static int dirty = 1;
 static Upload *uploads;
 static uint64_t seq = 1;
@@ -150,19 +152,25 @@ static int delete_object(const char *k, uint32_t n) {
     if (!s || !*s || *s == &TOMB) return 0;
     Object *o = *s;
     release(o->b);
-    free(o->key);
-    free(o->kept);
-    free(o);
+    o->b = NULL;
+    o->next_deleted = deleted;
+    deleted = o;
     *s = &TOMB;
     tombs++;
     stored--;
-    dirty = 1;
     return 1;
 }
 
 static int by_key(const void *a, const void *b) { return strcmp((*(Object **)a)->key, (*(Object **)b)->key); }
 static void sort_keys(void) {
     if (!dirty) return;
+    while (deleted) {
+        Object *o = deleted;
+        deleted = o->next_deleted;
+        free(o->key);
+        free(o->kept);
+        free(o);
+    }
     sorted = realloc(sorted, (stored + 1) * sizeof *sorted);
     nsorted = 0;
     for (size_t i = 0; i < cap; i++)
@@ -345,6 +353,7 @@ static void list_objects(Connection *c, int v2) {
     for (size_t i = lo; i < nsorted; i++) {
         Object *o = sorted[i];
         if (strncmp(o->key, pre, prl)) break;
+        if (!o->b) continue;
         const char *k = o->key + bl;
         const char *d = dl ? strstr(k + strlen(prefix), delim) : NULL;
         if (d) {

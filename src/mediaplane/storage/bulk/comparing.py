@@ -15,6 +15,7 @@ older than the object; hence the ctime, which nobody can set. Where both times l
 import os
 from collections.abc import Callable, Mapping
 from enum import Enum
+from operator import eq, ge, or_
 
 from mediaplane.storage.bulk.digests import blocks_of, composite_md5, composite_of_etag, decode, md5_of_etag, new_md5
 from mediaplane.storage.bulk.names import MD5, PART_BYTES
@@ -81,9 +82,9 @@ def quick_check(compare: Compare, *, from_files: bool, to_files: bool) -> Callab
         return _files_are_older
     if compare is Compare.TIME and to_files:
         return _files_are_newer
-    if compare in (Compare.TIME, Compare.CONTENT) and not from_files and not to_files:
-        return _etags_are_equal
-    return None
+    if from_files or to_files:
+        return None
+    return {Compare.TIME: _etags_or_times_tell, Compare.CONTENT: _etags_are_equal}.get(compare)
 
 
 def _files_are_older(source: Batch, target: Batch) -> bool:
@@ -94,6 +95,12 @@ def _files_are_older(source: Batch, target: Batch) -> bool:
 def _files_are_newer(source: Batch, target: Batch) -> bool:
     written = max([found.modified_at for found in source.found]).timestamp()
     return min([status.st_ctime for status in target.statuses if status]) >= int(written) + 1
+
+
+def _etags_or_times_tell(source: Batch, target: Batch) -> bool:
+    equal = map(eq, [found.etag for found in source.found], [found.etag for found in target.found])
+    later = map(ge, [found.modified_at for found in target.found], [found.modified_at for found in source.found])
+    return all(map(or_, equal, later))
 
 
 def _etags_are_equal(source: Batch, target: Batch) -> bool:

@@ -5,10 +5,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from mediaplane.storage.bulk.comparing import Compare, file_has_content, is_whole
+from mediaplane.storage.bulk.comparing import Compare, file_has_content, is_whole, quick_check
 from mediaplane.storage.bulk.names import PART_BYTES
-from mediaplane.storage.bulk.streams import NANOSECONDS, Entry
+from mediaplane.storage.bulk.streams import NANOSECONDS, Batch, Entry
 from mediaplane.storage.bulk.work import Found
 
 SECOND = NANOSECONDS
@@ -50,6 +52,23 @@ def never(_ours: Entry, _theirs: Entry) -> bool:
 def test_times_tell(source: Entry, target: Entry, whole: bool):
     """Equal sizes and a target that was written later; a kept mtime tells exactly where it is known."""
     assert is_whole(source, target, Compare.TIME, never) is whole
+
+
+objects = st.tuples(st.sampled_from(['"e"', '"f"', ""]), st.integers(0, 3))
+pages = st.lists(st.tuples(objects, objects), min_size=1, max_size=6)
+
+
+@given(pages)
+def test_page_of_objects_is_in_step_when_each_of_them_is(page: list[tuple[tuple[str, int], tuple[str, int]]]):
+    """The quick look at columns says what looking at one after the other does."""
+    sides = [[stored(seconds, etag=etag) for etag, seconds in side] for side in zip(*page, strict=True)]
+    source, target = [
+        Batch(["a"] * len(side), [5] * len(side), [], [each.found for each in side], {}) for side in sides
+    ]
+    quick = quick_check(Compare.TIME, from_files=False, to_files=False)
+    assert quick is not None
+    each = [is_whole(ours, theirs, Compare.TIME, never) for ours, theirs in zip(*sides, strict=True)]
+    assert quick(source, target) is all(each)
 
 
 @pytest.mark.parametrize("same", [True, False])
