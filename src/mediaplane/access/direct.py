@@ -103,9 +103,9 @@ class DirectUploads:
         else:
             require_no_task(principal, wish, needs_task=self.needs_task)
             begun = await self.completion.share(self.beginning.begin_all, new)
-        return (
-            await self._begin_parts(begun, opened) if isinstance(begun, DirectUpload) and begun.way == PARTS else begun
-        )
+        if isinstance(begun, DirectUpload) and begun.way == PARTS:
+            return await self._begin_parts(begun, opened)
+        return begun
 
     async def _begin_for_task(self, principal: Principal, wish: Wish, new: NewUpload) -> DirectUpload | Known:
         async with self.completion.connect() as conn, conn.transaction():

@@ -9,7 +9,7 @@ from datetime import timedelta
 from enum import Enum, auto
 
 from mediaplane.access.verification import Verified
-from mediaplane.catalog import arrivals, assets, direct_uploads, replays
+from mediaplane.catalog import assets, direct_uploads, replays
 from mediaplane.catalog.direct_uploads import Completed, DirectUpload, Lookalike, Ref, Same, Sought
 from mediaplane.errors import UploadNotFound
 from mediaplane.jobs.arrivals import Advance, Arrival, register_all
@@ -92,7 +92,7 @@ class Registry:
         decided: dict[str, Outcome | Exception] = {}
         if not asked:
             return decided
-        await arrivals.lock(conn, [candidate.upload.asset_id for candidate in asked])
+        await assets.lock_all(conn, [candidate.upload.asset_id for candidate in asked])
         await direct_uploads.lock_sizes(conn, {candidate.size for candidate in asked})
         found = await direct_uploads.find_same(conn, list(map(_sought, asked)), lookalikes=_LOOKALIKES)
         ready: list[tuple[Candidate, Same]] = []

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from mediaplane.postgres import Connection, Jsonb, load_queries
 from mediaplane.storage.store import ObjectInfo
@@ -29,14 +28,9 @@ class Arrival:
         return self.digest or f"etag:{self.info.etag}:{self.info.size_bytes}"
 
 
-async def lock(conn: Connection, asset_ids: Sequence[str]) -> set[str]:
-    """Return which of the assets there are; they are locked until the caller's transaction ends."""
-    return await _ids(conn, "lock", {"asset_ids": list(asset_ids)})
-
-
 async def add(conn: Connection, arrived: Sequence[Arrival]) -> set[str]:
     """Add the assets of these originals; return which were added: one may have been a moment ago by somebody else."""
-    return await _ids(conn, "add", {"arrived": _rows(arrived)})
+    return await _ids(conn, "add", arrived)
 
 
 async def note(conn: Connection, arrived: Sequence[Arrival]) -> set[str]:
@@ -44,7 +38,7 @@ async def note(conn: Connection, arrived: Sequence[Arrival]) -> set[str]:
 
     It is none of an original that was known with the same etag and size, or whose key belongs to something else.
     """
-    return await _ids(conn, "note", {"arrived": _rows(arrived)})
+    return await _ids(conn, "note", arrived)
 
 
 def _rows(arrived: Sequence[Arrival]) -> Jsonb:
@@ -67,5 +61,5 @@ def _rows(arrived: Sequence[Arrival]) -> Jsonb:
     )
 
 
-async def _ids(conn: Connection, name: str, values: dict[str, Any]) -> set[str]:
-    return {row[0] for row in await (await conn.execute(SQL[name], values)).fetchall()}
+async def _ids(conn: Connection, name: str, arrived: Sequence[Arrival]) -> set[str]:
+    return {row[0] for row in await (await conn.execute(SQL[name], {"arrived": _rows(arrived)})).fetchall()}

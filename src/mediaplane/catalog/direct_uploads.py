@@ -5,7 +5,7 @@ They share the table of this process's own (`uploads.py`), which have the way `p
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,7 +15,7 @@ from psycopg.rows import class_row
 from mediaplane.errors import InvalidKey, UploadNotFound
 from mediaplane.media.ids import new_id
 from mediaplane.media.keys import ObjectKey
-from mediaplane.postgres import Connection, Jsonb, load_queries
+from mediaplane.postgres import Connection, Jsonb, load_queries, values_of
 
 SQL = load_queries("direct_uploads")
 
@@ -174,7 +174,7 @@ async def open_all(conn: Connection, asked: Sequence[NewUpload]) -> list[DirectU
         InvalidKey: a key is another object's; the transaction must be undone.
     """
     rows = [
-        {**_plain(new), "place": place, "urls_live": f"{new.urls_live.total_seconds()} seconds"}
+        {**values_of(new), "place": place, "urls_live": f"{new.urls_live.total_seconds()} seconds"}
         for place, new in enumerate(asked)
     ]
     try:
@@ -260,7 +260,7 @@ async def release(conn: Connection, upload_id: str) -> None:
 async def complete(conn: Connection, completed: Sequence[Completed]) -> dict[str, DirectUpload]:
     """Note that the bytes are there and what became of them; return those that were still open, by id."""
     rows = [
-        {**_plain(one), "recheck_in": f"{one.recheck_in.total_seconds()} seconds" if one.recheck_in else None}
+        {**values_of(one), "recheck_in": f"{one.recheck_in.total_seconds()} seconds" if one.recheck_in else None}
         for one in completed
     ]
     return {upload.upload_id: upload for upload in await _all(conn, "complete", {"completed": Jsonb(rows)})}
@@ -322,14 +322,10 @@ async def find_same(conn: Connection, sought: Sequence[Sought], *, lookalikes: i
 
     The assets that have stay until the caller's transaction ends.
     """
-    rows = [{**_plain(one), "place": place} for place, one in enumerate(sought)]
+    rows = [{**values_of(one), "place": place} for place, one in enumerate(sought)]
     found = await (await conn.execute(SQL["same_bytes"], {"asked": Jsonb(rows), "limit": lookalikes})).fetchall()
     same = {place: Same(asset_id, tuple(Lookalike(**one) for one in alike or ())) for place, asset_id, alike in found}
     return [same[place] for place in range(len(sought))]
-
-
-def _plain(row: NewUpload | Completed | Sought) -> dict[str, Any]:
-    return {column.name: getattr(row, column.name) for column in fields(row)}
 
 
 async def _one(conn: Connection, name: str, values: Mapping[str, Any]) -> DirectUpload:

@@ -1,11 +1,11 @@
 """Idempotency keys: what a request was answered, so that its repetition is answered the same."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from mediaplane.errors import KeyReused, RequestBusy
-from mediaplane.postgres import Connection, Jsonb, load_queries
+from mediaplane.postgres import Connection, Jsonb, load_queries, values_of
 
 SQL = load_queries("idempotency")
 
@@ -35,10 +35,10 @@ async def begin(conn: Connection, key: RequestKey, *, digest: str, lease: timede
         KeyReused: another request has had the key.
         RequestBusy: the first one is still at work.
     """
-    values = {**asdict(key), "digest": digest}
+    values = {**values_of(key), "digest": digest}
     if (await conn.execute(SQL["begin"], {**values, "lease": lease})).rowcount == 1:
         return None
-    row = await (await conn.execute(SQL["get"], asdict(key))).fetchone()
+    row = await (await conn.execute(SQL["get"], values_of(key))).fetchone()
     if row is None or (row[0] == digest and row[1] is None):
         raise RequestBusy("the first request with this Idempotency-Key is still at work: ask again in a moment")
     if row[0] != digest:
@@ -48,12 +48,12 @@ async def begin(conn: Connection, key: RequestKey, *, digest: str, lease: timede
 
 async def note_answer(conn: Connection, key: RequestKey, answer: Answer) -> None:
     """Keep what the request was answered."""
-    await conn.execute(SQL["answered"], {**asdict(key), "status": answer.status, "body": Jsonb(answer.body)})
+    await conn.execute(SQL["answered"], {**values_of(key), "status": answer.status, "body": Jsonb(answer.body)})
 
 
 async def forget(conn: Connection, key: RequestKey) -> None:
     """Free the key of a request that came to nothing."""
-    await conn.execute(SQL["forget"], asdict(key))
+    await conn.execute(SQL["forget"], values_of(key))
 
 
 async def prune(conn: Connection, *, age: timedelta) -> int:

@@ -1,7 +1,7 @@
 """Finding segments: the queries behind search. Which text query to ask is `search/`'s business."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 from typing import Any
@@ -9,13 +9,11 @@ from typing import Any
 from psycopg import sql
 from psycopg.rows import tuple_row
 
-from mediaplane.postgres import Connection, load_queries
+from mediaplane.postgres import Connection, load_queries, values_of
 
 SQL = load_queries("moments")
 
-MAX_READ_WHOLE = (
-    2000  # matches that are all read, then sorted or narrowed to times; of more, the newest or the times are
-)
+MAX_READ_WHOLE = 2000  # matches that are all read, then sorted or narrowed; of more, the newest are, or the times
 MAX_LOOKED_AT = 200  # segments before the end of each line, where those that match are too many to be read
 MAX_CANDIDATES = 1000  # ranked at a time, newest first: a word that is everywhere costs no more than this
 
@@ -129,7 +127,7 @@ async def rank(
     if window.lower is not None:
         conditions.append("s.segment_id >= %(lower)s")
     query = _rank_query(tuple(conditions), has_exact=ranking.exact is not None, is_behind=behind is not None)
-    values = _values(criteria) | _window_values(window, behind) | _fields(ranking)
+    values = _values(criteria) | _window_values(window, behind) | values_of(ranking)
     rows = await _fetch(conn, query, values | {"candidates": MAX_CANDIDATES, "limit": limit})
     candidates, oldest, newest_id = rows[0][:3]
     lines = [_line(row[3:]) for row in rows if row[3] is not None]
@@ -217,17 +215,12 @@ def _entity(place: int, condition: EntityCondition) -> str:
 
 
 def _values(criteria: Criteria) -> dict[str, Any]:
-    values = _fields(criteria.narrowing) | {"index": criteria.index, "order": criteria.order}
+    values = values_of(criteria.narrowing) | {"index": criteria.index, "order": criteria.order}
     for place, condition in enumerate(criteria.entities):
         begins = (condition.value or "").replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
         values |= {f"value_{place}": condition.value, f"begins_{place}": begins}
         values |= {f"low_{place}": condition.low, f"high_{place}": condition.high}
     return values
-
-
-def _fields(row: Narrowing | Ranking) -> dict[str, Any]:
-    """What `asdict` returns, without copying values deeply, which takes ten times as long."""
-    return {field.name: getattr(row, field.name) for field in fields(row)}
 
 
 def _window_values(window: Window, behind: Place | None) -> dict[str, Any]:

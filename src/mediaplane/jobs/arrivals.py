@@ -6,7 +6,7 @@ The completion of uploads, the scanner and the notices of buckets all register i
 from collections.abc import Sequence
 from typing import Protocol
 
-from mediaplane.catalog import arrivals, objects
+from mediaplane.catalog import arrivals, assets, objects
 from mediaplane.catalog.arrivals import Arrival
 from mediaplane.errors import InvalidKey
 from mediaplane.postgres import Connection
@@ -53,8 +53,8 @@ async def _lock_or_add(conn: Connection, arrived: Sequence[Arrival]) -> set[str]
     """Lock the assets and return those that are new. Of many who register one at once, one adds it."""
     missing, added = {arrival.asset_id: arrival for arrival in arrived}, set[str]()
     while missing:
-        for asset_id in await arrivals.lock(conn, list(missing)):
-            del missing[asset_id]
+        for asset in await assets.lock_all(conn, list(missing)):
+            del missing[asset.asset_id]
         if missing:
             new = await arrivals.add(conn, list(missing.values()))
             added |= new

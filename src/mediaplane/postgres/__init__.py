@@ -5,7 +5,7 @@ from psycopg.types.json import Jsonb
 from mediaplane.postgres.migrate import admit_gateway, migrate, pending_migrations
 from mediaplane.postgres.narrowing import GATEWAY_ROLE, Sight, narrowed
 from mediaplane.postgres.pool import SCHEMA, Connection, Pool, connect, open_pool
-from mediaplane.postgres.queries import load_queries
+from mediaplane.postgres.queries import load_queries, values_of
 
 __all__ = [
     "GATEWAY_ROLE",
@@ -21,4 +21,5 @@ __all__ = [
     "narrowed",
     "open_pool",
     "pending_migrations",
+    "values_of",
 ]

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -24,7 +23,7 @@ from mediaplane.profile import StoreSettings
 from mediaplane.settings import Settings
 from mediaplane.storage.answers import answered, unreachable
 from mediaplane.storage.endpoint import S3Endpoint, endpoint_url, read_endpoint
-from mediaplane.storage.replies import error_code
+from mediaplane.storage.replies import error_code, http_time
 from mediaplane.storage.sigv4 import Signature, authorisation, canonical_request, quote_key, quote_query
 
 CHECK_NAME = "mediaplane-check"
@@ -169,11 +168,8 @@ class _Check:
         body = _BODY if method == "PUT" else None
         asked = time.time()
         answer = self._pool.request(method, self._signed(method, key), body=body, redirect=False)
-        date = answer.headers.get("Date", "")
-        try:
-            skew = parsedate_to_datetime(date).timestamp() - asked
-        except ValueError:
-            skew = 0.0
+        theirs = http_time(answer.headers.get("Date", ""))
+        skew = theirs.timestamp() - asked if theirs else 0.0
         code = error_code(answer.data) if answer.data != _BODY else _FOUND
         return _Reply(answer.status, code, skew, answer.headers.get("x-amz-bucket-region", ""))
 

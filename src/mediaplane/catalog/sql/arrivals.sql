@@ -1,9 +1,5 @@
 -- Originals that have arrived in a store, many at once. `arrived` is a JSON array of them, see `Arrival`.
 
--- name: lock
--- Which of these assets there are, locked until the transaction ends; in one order, whoever locks several.
-SELECT asset_id FROM assets WHERE asset_id = ANY(%(asset_ids)s) ORDER BY asset_id FOR UPDATE;
-
 -- name: add
 -- Add assets, except those that another transaction has just added: waits for it.
 INSERT INTO assets (asset_id, owner, team, title, status, digest)

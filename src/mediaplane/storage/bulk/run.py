@@ -20,7 +20,7 @@ LOW = 500  # when fewer wait, more work is fetched
 KEPT = 64  # small pieces that are not shared with other processes
 
 
-class Member(Protocol):
+class Wakeable(Protocol):
     """A process beside this one that takes small pieces; see `crew.py`."""
 
     hungry: bool
@@ -38,7 +38,7 @@ class Run:
     task_of: Callable[["Run", Move], Task]  # what a lane does for a piece
     queued: int = QUEUED
     low: int = LOW
-    members: Sequence[Member] = ()
+    members: Sequence[Wakeable] = ()
     lanes: list[Lane] = field(default_factory=list)
     events: deque[Event] = field(default_factory=deque)
     unsettled: int = 0  # pieces of work that were fetched and have no last event yet
