@@ -189,6 +189,8 @@ def _start_seaweed(
         f"-s3.port.https={server.https_endpoint.rsplit(':', 1)[1]}",
         f"-s3.cert.file={certificate.certificate}", f"-s3.key.file={certificate.private_key}",
         f"-s3.domainName={DOMAIN}", "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false",
+        # in `root`: by default they lie in /tmp under the port's number, where another user's may be left
+        "-filer.localSocket=filer.sock", "-s3.localSocket=s3.sock",
     ]  # fmt: skip
     with (root / "weed.log").open("wb") as log:
         return subprocess.Popen(

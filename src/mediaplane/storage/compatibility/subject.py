@@ -9,7 +9,7 @@ from typing import Any
 import boto3
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError, ProxyConnectionError
 from botocore.httpsession import URLLib3Session
 from botocore.utils import get_environ_proxies
 
@@ -42,11 +42,11 @@ class Subject:
         self._buckets: list[str] = []
 
     def open_client(self, service: str = "s3", *, secret: str = "", **options: Any) -> Any:
-        """Return a boto3 client that repeats nothing; `options` are those of botocore's `Config`."""
+        """Return a boto3 client that repeats nothing that was answered; `options` are those of botocore's `Config`."""
         keys = self.endpoint.keys()
         chosen = {"request_checksum_calculation": "when_required", "response_checksum_validation": "when_required"}
         style = "virtual" if self.endpoint.virtual_host and service == "s3" else "path"
-        return boto3.client(
+        client = boto3.client(
             service,
             endpoint_url=self.endpoint.url,
             region_name=self.endpoint.region,
@@ -57,12 +57,14 @@ class Subject:
             config=Config(
                 signature_version="s3v4" if service == "s3" else None,
                 s3={"addressing_style": style},
-                retries={"total_max_attempts": 1},
+                retries={"mode": "standard", "total_max_attempts": 1},
                 connect_timeout=5,
                 read_timeout=_SECONDS,
                 **{**chosen, **options},
             ),
         )
+        client.meta.events.register(f"needs-retry.{client.meta.service_model.service_id.hyphenize()}", _again_once)
+        return client
 
     def new_bucket(self, **options: Any) -> str:
         """Make another bucket, which goes with the examination."""
@@ -137,6 +139,16 @@ def expect(fact: object, otherwise: str) -> None:
     """
     if not fact:
         raise Unable(otherwise)
+
+
+def _again_once(attempts: int, caught_exception: Exception | None, **_: Any) -> int | None:
+    """Return the seconds after which a request is sent anew where the connection ended without an answer.
+
+    A server may close a connection that was kept, as SeaweedFS does after some refusals, while the next request is on
+    its way: that says nothing of what the server can do.
+    """
+    lost = isinstance(caught_exception, ConnectionClosedError | ProxyConnectionError)
+    return 0 if lost and attempts == 1 else None
 
 
 def _empty(client: Any, bucket: str) -> None:
