@@ -1,11 +1,11 @@
 -- name: find
--- The first object, by key, for each wish [asset, role, name] that is in sight; what a playlist or a transcript is made
+-- The first object, by key, for each wish (asset, role, name) that is in sight; what a playlist or a transcript is made
 -- of is no object: whether there is any of it. As JSON, because arrays of text cost the client three times as much.
 SELECT w.place::integer - 1 AS place, a.owner, a.team, a.title,
        coalesce(o.store, '') AS store, coalesce(o.key, '') AS key, coalesce(o.content_type, '') AS content_type,
        o.size_bytes
-FROM (SELECT v ->> 0, v ->> 1, v ->> 2, place FROM jsonb_array_elements(%(wishes)s) WITH ORDINALITY AS j (v, place))
-     AS w (asset_id, role, name, place)
+FROM ROWS FROM (jsonb_array_elements_text(%(asset_ids)s), jsonb_array_elements_text(%(roles)s),
+                jsonb_array_elements_text(%(names)s)) WITH ORDINALITY AS w (asset_id, role, name, place)
 JOIN assets a ON a.asset_id = w.asset_id
     AND (%(owner)s::text IS NULL OR a.owner = %(owner)s) AND (%(team)s::text IS NULL OR a.team = %(team)s)
 LEFT JOIN LATERAL (

@@ -1,7 +1,7 @@
 """URLs of what an asset has: one, or a thousand in one call; and the list of what there is."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
@@ -65,7 +65,7 @@ async def show_url(
     issued = _maker(permit).issue([(wish, row)], download=download)[0] if row else NOTHING
     if row is None or issued is NOTHING:
         raise NotFound(f"there is no {role} {name}".rstrip() + f" of an asset {asset_id}")
-    await permit.here.audit.append(_records(permit, [(wish, row, issued)]))
+    await permit.here.audit.append(_records(permit, [((wish, row), issued)]))
     return Response(_AS_JSON.dump_json(issued), media_type="application/json")
 
 
@@ -77,11 +77,9 @@ async def make_urls(permit: May.play, wanted: UrlsRequest, once: JustOnce) -> Re
     async def make() -> tuple[int, UrlsView]:
         async with permit.rows() as conn:
             rows = await downloads.find(conn, wishes, permit.viewer.owner, permit.viewer.team)
-        there = list(rows.items())
-        made = _maker(permit).issue(there, download=wanted.download)
-        told = [(wish, row, issued) for (wish, row), issued in zip(there, made, strict=True) if issued is not NOTHING]
-        await permit.here.audit.append(_records(permit, told))
-        by_wish = {wish: issued for wish, _, issued in told}
+        made = _maker(permit).issue(rows.items(), download=wanted.download)
+        await permit.here.audit.append(_records(permit, zip(rows.items(), made, strict=True)))
+        by_wish = dict(zip(rows, made, strict=True))
         # taken as they are: checking a thousand of our own once more would cost as much as signing them
         return 200, UrlsView.model_construct(urls=[by_wish.get(wish, NOTHING) for wish in wishes])
 
@@ -93,11 +91,12 @@ def _maker(permit: Permit) -> Urls:
     return Urls(plane.stores, plane.settings.public_url, permit.here.tokens.make_token)
 
 
-def _records(permit: Permit, told: Sequence[tuple[Wish, Found, Issued]]) -> list[NewRecord]:
+def _records(permit: Permit, told: Iterable[tuple[tuple[Wish, Found], Issued]]) -> list[NewRecord]:
     """Return what is to be known of URLs for other people's data: one record for all things of one owner."""
+    mine = permit.principal.owner
     whose: dict[tuple[str, str], list[tuple[Wish, Found, Issued]]] = defaultdict(list)
-    for wish, row, issued in told:
-        if row.owner != permit.principal.owner:
+    for (wish, row), issued in told:
+        if row.owner != mine and issued is not NOTHING:
             whose[row.owner, row.team].append((wish, row, issued))
     records = []
     for (owner, team), issues in whose.items():
