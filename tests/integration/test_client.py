@@ -41,6 +41,7 @@ async def gateway(module_dsn, tmp_path_factory, seaweed, fresh_bucket) -> AsyncI
         "S3_BUCKET": fresh_bucket(seaweed),
         "S3_ACCESS_KEY_ID": seaweed.access_key,
         "S3_SECRET_ACCESS_KEY": seaweed.secret_key,
+        "S3_PROVIDER": "seaweedfs",  # whose signed PUTs write once
         "MEDIAPLANE_WEBHOOK_PRIVATE": "yes",
     }
     async with running_gateway(module_dsn, tmp_path_factory.mktemp("state"), environ) as running:
@@ -77,6 +78,31 @@ async def test_upload_in_one_put(gateway, media, recording):
     asset = await asyncio.to_thread(media.asset, done.asset_id)
     assert (asset.title, asset.status) == ("Talk", "processing")
     assert [one.asset_id for one in await asyncio.to_thread(lambda: list(media.assets(status="processing")))]
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+async def test_lost_answer_of_a_put(media, recording, monkeypatch, resumed):
+    """A PUT whose answer was lost has written: what is there is completed, by the next attempt or by a later call."""
+    put = httpx.Client.put
+    sent: list[int] = []
+
+    def deaf(self: httpx.Client, url: str, **more: object) -> httpx.Response:
+        sent.append(put(self, url, **more).status_code)
+        if len(sent) == 1:
+            raise httpx.ReadError("cut")
+        return httpx.Response(sent[-1])
+
+    monkeypatch.setattr(httpx.Client, "put", deaf)
+    upload_id = None
+    if resumed:
+        with monkeypatch.context() as once:
+            once.setattr(sending, "ATTEMPTS", 1)
+            with pytest.raises(UploadFailed) as failed:
+                await asyncio.to_thread(lambda: media.upload(recording))
+        upload_id = failed.value.upload_id
+    done = await asyncio.to_thread(lambda: media.upload(recording, resume=upload_id))
+    assert done.state == "completed"
+    assert sent == ([200] if resumed else [200, 412])
 
 
 async def test_same_bytes_are_not_sent_again(media, recording):

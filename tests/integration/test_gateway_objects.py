@@ -267,7 +267,7 @@ async def test_upload_link_used_twice(client, gateway):
     info = await gateway.opened.store.stat(key)
     async with gateway.plane.pool.connection() as conn:
         await objects.settle(conn, store=gateway.opened.name, asset_id=key.split("/")[2], infos=[info])
-    assert (await client.put(link, content=b"xyz", headers=headers)).status_code == 403
+    assert (await client.put(link, content=b"xyz", headers=headers)).status_code == 412
     assert b"".join([piece async for piece in gateway.opened.store.read(key)]) == b"abc"
 
 

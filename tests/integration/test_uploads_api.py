@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 import random
 import time
 from collections.abc import AsyncIterator
@@ -176,6 +177,31 @@ async def test_completed_object_is_replaced(uploading):
         assert again.status_code == 200
         await look_again(uploading, upload)
         assert (await uploading.asset(upload["asset_id"])).error_code == "upload_changed"
+
+
+async def test_put_that_began_before_completion(uploading):
+    """Of two PUTs at once the first that is whole counts: the other replaces nothing, however late it ends."""
+    body = mp4()
+    upload = await uploading.begin(body)
+    if not (await uploading.row(upload)).write_once:
+        return  # `test_completed_object_is_replaced` has what happens then
+    done = asyncio.Event()
+
+    async def slow():
+        yield body[:1000]
+        await done.wait()
+        yield os.urandom(1000)
+
+    sent = upload["put"]
+    headers = {**sent["headers"], "content-length": str(len(body))}
+    late = asyncio.create_task(uploading.client.put(sent["url"], content=slow(), headers=headers))
+    await asyncio.sleep(0.2)
+    assert (await uploading.put(upload, body)).status_code == 200
+    assert (await uploading.put(upload, body)).status_code == 412
+    assert (await uploading.complete(upload)).status_code == 200
+    done.set()
+    assert (await late).status_code == 412
+    assert await uploading.stored(upload["asset_id"]) == body
 
 
 async def look_again(uploading: Uploading, upload: dict[str, Any]) -> None:

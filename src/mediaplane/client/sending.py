@@ -13,6 +13,7 @@ from mediaplane.client.transport import PASSING, pause
 
 PIECE_BYTES = 256 * 1024
 ATTEMPTS = 6
+ALREADY_WRITTEN = 412  # by a PUT whose answer was lost; what is there is verified when the upload is completed
 
 OnProgress = Callable[[int, int], None]  # bytes that the store has, of all
 FreshUrls = Callable[[list[int]], list[PartUrl]]
@@ -38,7 +39,8 @@ class Sender:
         """
         assert self._upload.put is not None
         put = self._upload.put
-        self._try(lambda _attempt: self._put(put.url, put.headers, 0, self._size))
+        if self._upload.received_bytes != self._size:
+            self._try(lambda _attempt: self._put(put.url, put.headers, 0, self._size))
         self._count(self._size)
 
     def send_parts(self, fresh: FreshUrls, *, parallel: int) -> None:
@@ -83,7 +85,7 @@ class Sender:
             except httpx.TransportError as error:
                 problem = f"the store cannot be reached: {type(error).__name__}"
             else:
-                if answer.is_success:
+                if answer.is_success or answer.status_code == ALREADY_WRITTEN:
                     return
                 problem = f"the store answered {answer.status_code}"
                 if answer.status_code not in PASSING | {401, 403, 408, 500}:

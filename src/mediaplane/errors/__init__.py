@@ -33,6 +33,7 @@
     │   ├── UploadTooLarge       upload_too_large       more bytes than an upload may have
     │   ├── UploadTypeRefused    upload_type_refused    a type that is not taken, or bytes that are not what was said
     │   ├── UploadIncomplete     upload_incomplete      the store does not have all of the bytes
+    │   ├── AlreadyWritten       already_written        the link was used: its object is there; complete the upload
     │   ├── UploadChanged        upload_changed         the bytes were replaced while they were verified
     │   ├── ChecksumMismatch     checksum_mismatch      the bytes are not those whose checksum was given
     │   ├── PartsInvalid         parts_invalid          part numbers or etags that cannot be
@@ -142,6 +143,7 @@ from mediaplane.errors.services import (
     WorkerLost,
 )
 from mediaplane.errors.uploads import (
+    AlreadyWritten,
     ChecksumMismatch,
     PartsInvalid,
     UploadBusy,
@@ -155,6 +157,7 @@ from mediaplane.errors.uploads import (
 
 __all__ = [
     "AccessDenied",
+    "AlreadyWritten",
     "AssetNotFound",
     "AssetNotReady",
     "ChecksumMismatch",

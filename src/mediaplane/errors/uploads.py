@@ -33,6 +33,12 @@ class UploadChanged(UploadError):
     code = "upload_changed"
 
 
+class AlreadyWritten(UploadError):
+    """The link was used: its object is there already, as after a PUT whose answer was lost; complete the upload."""
+
+    code = "already_written"
+
+
 class ChecksumMismatch(UploadError):
     """The bytes are not those whose checksum was given."""
 

@@ -51,6 +51,7 @@ STATUS: Mapping[str, int] = {
     "upload_type_refused": 415,
     "upload_incomplete": 409,
     "upload_changed": 409,
+    "already_written": 412,
     "checksum_mismatch": 422,
     "parts_invalid": 422,
     "upload_closed": 409,

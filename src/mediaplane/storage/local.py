@@ -19,7 +19,15 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from mediaplane.errors import AccessDenied, InvalidKey, InvalidRange, MediaplaneError, ObjectNotFound, StorageError
+from mediaplane.errors import (
+    AccessDenied,
+    AlreadyWritten,
+    InvalidKey,
+    InvalidRange,
+    MediaplaneError,
+    ObjectNotFound,
+    StorageError,
+)
 from mediaplane.media.keys import ObjectKey, check_key
 from mediaplane.storage.store import Chunks, Look, ObjectInfo, check_range
 from mediaplane.storage.upload import regroup
@@ -34,7 +42,9 @@ _PROBLEMS = {
     errno.ENAMETOOLONG: "a part of the key is too long for this disk",
     errno.ELOOP: "a symbolic link stands there",
 }
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS)  # file systems without hard links say so
 T = TypeVar("T")
+Settle = Callable[[str, Path], None]  # gives a file that is whole its place
 
 
 class LocalStore:
@@ -69,16 +79,28 @@ class LocalStore:
             InvalidKey: see `path`.
             StorageError: the disk is full, or the key's path is taken by a directory or goes through an object.
         """
+        return await self._write(key, body, os.replace)
+
+    async def create(self, key: ObjectKey, body: Chunks) -> ObjectInfo:
+        """Write an object as `put` does, but never in place of another: of two at once the first that is whole stays.
+
+        Raises:
+            AlreadyWritten: an object is stored at `key`.
+            InvalidKey, StorageError: as `put`.
+        """
+        return await self._write(key, body, _link)
+
+    async def _write(self, key: ObjectKey, body: Chunks, settle: Settle) -> ObjectInfo:
         path = self.path(key)
         unfinished = await _in_thread(key, self._begin)
         try:
             async with aclosing(regroup(body, _BLOCK_BYTES)) as blocks:
                 async for block in blocks:
                     await _in_thread(key, partial(unfinished.write, block))
-            return await _in_thread(key, lambda: self._finish(key, path, unfinished))
+            return await _in_thread(key, lambda: self._finish(key, path, unfinished, settle))
         finally:
             with suppress(OSError):
-                Path(unfinished.name).unlink()  # gone already if all went well
+                Path(unfinished.name).unlink()  # gone already if it was moved
             unfinished.close()
 
     async def read(self, key: ObjectKey, *, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
@@ -164,33 +186,17 @@ class LocalStore:
                 return file
             file.close()
 
-    def _finish(self, key: ObjectKey, path: Path, unfinished: BinaryIO) -> ObjectInfo:
+    def _finish(self, key: ObjectKey, path: Path, unfinished: BinaryIO, settle: Settle) -> ObjectInfo:
         unfinished.flush()
         os.fsync(unfinished.fileno())
         try:
-            made = self._replace(unfinished, path)
+            made = _put_in_place(unfinished, path, settle)
         except (NotADirectoryError, FileExistsError, IsADirectoryError) as error:
             raise StorageError(f"{key}: a directory cannot hold an object `a` beside an object `a/b`") from error
         for directory in [path.parent, *(path.parent.parents if made else ())]:
             if directory.is_relative_to(self._root):
                 _sync_directory(directory)
         return _describe(key, os.fstat(unfinished.fileno()))
-
-    def _replace(self, unfinished: BinaryIO, path: Path) -> bool:
-        """Put the file in its place; return whether its directory had to be made."""
-        made = not path.parent.is_dir()
-        for _ in range(_TRIES):
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                Path(unfinished.name).replace(path)
-            except FileNotFoundError:
-                made = True  # a delete took the empty directory away: make it again
-            except FileExistsError:  # by mkdir: an object stands there, or the directory has just gone
-                if any(parent.is_file() for parent in path.parents):
-                    raise
-            else:
-                return made
-        raise StorageError(f"{path}: its directory is removed again and again", retryable=True)
 
     def _delete(self, keys: Sequence[ObjectKey]) -> None:
         for key in keys:
@@ -240,6 +246,37 @@ class LocalStore:
         with suppress(ObjectNotFound, InvalidKey, UnicodeEncodeError, FileNotFoundError, NotADirectoryError):
             checked = check_key(key)
             yield _describe(checked, (self._root / key).lstat())
+
+
+def _put_in_place(unfinished: BinaryIO, path: Path, settle: Settle) -> bool:
+    """Give the file its place; return whether its directory had to be made."""
+    made = not path.parent.is_dir()
+    for _ in range(_TRIES):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            settle(unfinished.name, path)
+        except FileNotFoundError:
+            made = True  # a delete took the empty directory away: make it again
+        except FileExistsError:  # by mkdir: an object stands there, or the directory has just gone
+            if any(parent.is_file() for parent in path.parents):
+                raise
+        else:
+            return made
+    raise StorageError(f"{path}: its directory is removed again and again", retryable=True)
+
+
+def _link(unfinished: str, path: Path) -> None:
+    """Give the file its name unless another has it."""
+    try:
+        os.link(unfinished, path)
+    except OSError as error:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "a directory", str(path)) from None
+        if path.exists():
+            raise AlreadyWritten("the object is there already: complete its upload") from None
+        if error.errno not in _NO_LINKS:
+            raise
+        Path(unfinished).replace(path)
 
 
 def _describe(key: ObjectKey, status: os.stat_result) -> ObjectInfo:

@@ -13,7 +13,7 @@ from mediaplane.storage.intake import SIGNING_WINDOW, Checksums, Part, SignedPut
 from mediaplane.storage.links import LinkSigner
 from mediaplane.storage.local import UNFINISHED, LocalStore
 from mediaplane.storage.signing import SignedForm
-from mediaplane.storage.store import Chunks
+from mediaplane.storage.store import Chunks, ObjectInfo
 
 _BEGUN = "begun"  # the file that says an upload is open: without it a late part would be left behind
 
@@ -23,7 +23,7 @@ class LocalIntake:
 
     takes_forms = True
     proves: frozenset[str] = frozenset()
-    writes_once = True  # the gateway takes nothing more once the upload is complete
+    writes_once = True
 
     def __init__(self, store: LocalStore, signer: LinkSigner) -> None:
         self._store = store
@@ -38,7 +38,7 @@ class LocalIntake:
         content_type: str,
         checksums: Checksums,  # noqa: ARG002 read back
     ) -> SignedPut:
-        """Return a link, which is good until the upload is complete."""
+        """Return a link, for what `take` writes."""
         url = self.signer.sign_put(key, size_bytes=size_bytes, content_type=content_type)
         return SignedPut(url, {"content-type": content_type})
 
@@ -49,6 +49,15 @@ class LocalIntake:
     def sign_part(self, key: ObjectKey, ref: str, *, number: int, size_bytes: int | None) -> str:
         """Return a link for one part."""
         return self.signer.sign_part(key, upload_ref=ref, number=number, size_bytes=size_bytes)
+
+    async def take(self, key: ObjectKey, body: Chunks) -> ObjectInfo:
+        """Write the object of one PUT, whole or not at all, and only once.
+
+        Raises:
+            AlreadyWritten: its bytes are there already.
+            StorageError: the disk is full, or cannot be written. What `body` raises passes through.
+        """
+        return await self._store.create(key, body)
 
     async def begin(self, key: ObjectKey, *, content_type: str) -> str:  # noqa: ARG002 the row keeps it
         """Begin an upload in parts and return its reference.

@@ -1,6 +1,7 @@
 """What a directory does beyond the contract: no way out of it, nothing half, nothing left."""
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mediaplane.errors import AccessDenied, InvalidKey, ObjectNotFound, StorageError
+from mediaplane.errors import AccessDenied, AlreadyWritten, InvalidKey, ObjectNotFound, StorageError
 from mediaplane.media.keys import check_key
 from mediaplane.storage.local import UNFINISHED, LocalStore
 
@@ -118,6 +119,25 @@ async def test_store_without_its_directory(store):
         await store.stat("a")
     await store.delete(["a"])
     assert store.remove_unfinished() == 0
+
+
+@pytest.mark.parametrize("links", [True, False])
+async def test_object_is_created_once(store, monkeypatch, links):
+    """What is there is never replaced, nor a directory, also on file systems without hard links."""
+    if not links:
+        monkeypatch.setattr(os, "link", refuse_link)
+    created = await store.create(check_key("a/b"), one(b"first"))
+    assert created == await store.stat(check_key("a/b"))
+    with pytest.raises(AlreadyWritten):
+        await store.create(check_key("a/b"), one(b"second"))
+    with pytest.raises(StorageError, match="a directory"):
+        await store.create(check_key("a"), one())
+    assert (store.root / "a" / "b").read_bytes() == b"first"
+    assert list((store.root / UNFINISHED).iterdir()) == []
+
+
+def refuse_link(*_):
+    raise PermissionError(errno.EPERM, "Operation not permitted")
 
 
 async def test_part_that_is_too_long_for_the_disk(store):

@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect
 
 from mediaplane.catalog import direct_uploads, objects
 from mediaplane.catalog.objects import Object
-from mediaplane.errors import LinkInvalid, ObjectNotFound, UploadTooLarge
+from mediaplane.errors import AlreadyWritten, LinkInvalid, ObjectNotFound, UploadTooLarge
 from mediaplane.gateway.body import in_pieces
 from mediaplane.gateway.context import Context, Here
 from mediaplane.gateway.delivery import Delivery
@@ -47,18 +47,17 @@ async def read_object(here: Here, request: Request, store: StoreName, key: Key) 
 
 @router.put("/{store}/{key:path}", status_code=200, response_class=Response)
 async def write_object(here: Here, request: Request, store: StoreName, key: Key) -> Response:
-    """Write the object that an upload announced; a link is for one size and type, and for one time only."""
+    """Write the object that an upload announced; a link is for one size and type, and writes once."""
     declared = request.headers.get("content-length", "")
     if not (declared.isascii() and declared.isdigit() and len(declared) < 19):
         return problem(411, "length_required", "Say the size in Content-Length: the link is for one size.")
     if "part" in request.query_params:
         return await _write_part(here, request, store, key, size_bytes=int(declared))
-    opened, row = await _permitted(here, request, store, key)
+    _, row = await _permitted(here, request, store, key)
     if row.state != "pending":
-        raise LinkInvalid("this link was used: its object is there already")
-    content_type = request.headers.get("content-type", "")
+        raise AlreadyWritten("this link was used: its upload is complete")
     try:
-        info = await opened.put(check_key(key), in_pieces(request.stream()), content_type=content_type)
+        info = await _local_intake(here, store).take(check_key(key), in_pieces(request.stream()))
     except ClientDisconnect:
         return Response(status_code=400)  # nobody reads it; the store keeps nothing of a put cut off
     return Response(headers={"etag": quote_etag(info.etag)})
