@@ -1,6 +1,7 @@
 """Row-level security: what PostgreSQL itself refuses, whatever a query of the gateway asks for."""
 
-from datetime import timedelta
+import asyncio
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
@@ -12,11 +13,13 @@ from mediaplane.catalog import assets, clips, objects, playback
 from mediaplane.catalog.playback import Rendition
 from mediaplane.catalog.runs import NewRun
 from mediaplane.catalog.segments import NewSegment, replace_chunk
-from mediaplane.errors import AssetNotFound
+from mediaplane.errors import AssetNotFound, InvalidKey
+from mediaplane.jobs.arrivals import Arrival, register_all
 from mediaplane.jobs.queue import enqueue
 from mediaplane.media.keys import ObjectKey
 from mediaplane.postgres import GATEWAY_ROLE, Connection, admit_gateway, connect, migrate, narrowed
 from mediaplane.search.moments import search
+from mediaplane.storage.store import ObjectInfo
 
 # Tables without an owner, and why the gateway may see all of them, or nothing.
 NOT_NARROWED = {
@@ -181,6 +184,20 @@ async def test_viewer_ends_with_its_transaction(filled):
         "current_setting('mediaplane.actor', true)"
     )
     assert await row.fetchone() in [(True, "", ""), (True, None, None)]
+
+
+async def test_arrival_under_the_id_of_an_asset_out_of_sight(filled):
+    """It is refused: the asset can neither be locked nor added."""
+    info = ObjectInfo(ObjectKey("videos/original/theirs/other.mp4"), 1, '"e"', datetime.now(UTC))
+    arrival = Arrival("s3", info, "theirs", "me", "red", "title", "video/mp4")
+    async with asyncio.timeout(10):
+        with pytest.raises(InvalidKey):
+            async with narrowed(filled, sight(Viewer("me", "red"))):
+                await register_all(filled, [arrival], nothing_next)
+
+
+async def nothing_next(_conn, *_asset_ids):
+    """Plan nothing."""
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ from mediaplane.catalog.arrivals import Arrival
 from mediaplane.errors import InvalidKey
 from mediaplane.postgres import Connection
 
+_TRIES = 5  # an asset may be deleted, and added anew, in between
+
 __all__ = ["Advance", "Arrival", "register", "register_all"]
 
 
@@ -52,14 +54,16 @@ async def register_all(conn: Connection, arrived: Sequence[Arrival], advance: Ad
 async def _lock_or_add(conn: Connection, arrived: Sequence[Arrival]) -> set[str]:
     """Lock the assets and return those that are new. Of many who register one at once, one adds it."""
     missing, added = {arrival.asset_id: arrival for arrival in arrived}, set[str]()
-    while missing:
+    for _ in range(_TRIES):
         for asset in await assets.lock_all(conn, list(missing)):
             del missing[asset.asset_id]
         if missing:
             new = await arrivals.add(conn, list(missing.values()))
             added |= new
             missing = {asset_id: arrival for asset_id, arrival in missing.items() if asset_id not in new}
-    return added
+        if not missing:
+            return added
+    raise InvalidKey(f"assets of others have these ids: {', '.join(missing)}")  # they are there, and not in sight
 
 
 async def _is_known(conn: Connection, arrival: Arrival) -> bool:
