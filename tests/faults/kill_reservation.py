@@ -2,16 +2,13 @@
 
 import asyncio
 import sys
-from dataclasses import replace
 
-from killing import kill_at
+from killing import kill_at, local_plane
 
 from mediaplane.access import direct
 from mediaplane.access.principals import LOCAL
 from mediaplane.access.wishes import Wish
 from mediaplane.catalog import direct_uploads, usage
-from mediaplane.settings import load_settings
-from mediaplane.wiring import open_plane
 
 # the function that is never begun, or (`after_…`) never returns to its caller
 POINTS = {
@@ -24,13 +21,8 @@ POINTS = {
 
 
 async def main(dsn: str, state_dir: str, point: str) -> None:
-    environ = {
-        "MEDIAPLANE_STATE_DIR": state_dir,
-        "MEDIAPLANE_PUBLIC_URL": "http://127.0.0.1:1",
-        "STORAGE_MODE": "local",
-    }
     plans = {"free": {"default": True, "stored_bytes": 10_000}}
-    async with open_plane(replace(load_settings(environ), database_url=dsn, plans=plans)) as plane:
+    async with local_plane(dsn, state_dir, plans=plans) as plane:
         uploads = plane.direct_uploads(plane.pool.connection)
         kill_at(POINTS, point)
         await uploads.begin(LOCAL, Wish("killed.mp4", "video/mp4", 6000, direct_uploads.PARTS))

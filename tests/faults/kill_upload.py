@@ -2,18 +2,15 @@
 
 import asyncio
 import sys
-from dataclasses import replace
 
-from killing import kill_at
+from killing import kill_at, local_plane
 
 from mediaplane.access import registration, verification
 from mediaplane.access.direct import DirectUploads
 from mediaplane.access.principals import LOCAL
 from mediaplane.access.wishes import Wish
 from mediaplane.catalog import direct_uploads
-from mediaplane.settings import load_settings
 from mediaplane.storage.local_intake import LocalIntake
-from mediaplane.wiring import open_plane
 
 # the function that is never begun, or (`after_…`) never returns to its caller
 POINTS = {
@@ -29,13 +26,7 @@ POINTS = {
 
 
 async def main(dsn: str, state_dir: str, point: str, upload_id: str) -> None:
-    environ = {
-        "MEDIAPLANE_STATE_DIR": state_dir,
-        "MEDIAPLANE_SIGNING_KEY": "a key for tests only",
-        "MEDIAPLANE_PUBLIC_URL": "http://127.0.0.1:1",
-        "STORAGE_MODE": "local",
-    }
-    async with open_plane(replace(load_settings(environ), database_url=dsn)) as plane:
+    async with local_plane(dsn, state_dir) as plane:
         uploads: DirectUploads = plane.direct_uploads(plane.pool.connection)
         kill_at(POINTS, point)
         if point == "begin":

@@ -1,9 +1,7 @@
 """Uploads when things die: the process at any step, the store, the database. Nothing is lost, nothing half-written."""
 
 import asyncio
-import signal
 import socket
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -19,6 +17,7 @@ from psycopg.conninfo import conninfo_to_dict
 from mediaplane.catalog import assets, objects
 from mediaplane.upkeep.deletion import drain_outbox
 from mediaplane.upkeep.sweeping import sweep_abandoned
+from tests.faults.killing import run_killed
 from tests.services.gateway import Gateway, running_gateway
 
 HEAD = b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41"
@@ -77,7 +76,7 @@ async def test_killed_while_completing(dsn, tmp_path, point):
     async with running_gateway(dsn, tmp_path, {"STORAGE_MODE": "local"}) as gateway:
         upload = await begin(gateway, BODY, multipart=True)
         await send(upload, BODY)
-        await kill(dsn, tmp_path, point, upload["upload_id"])
+        await run_killed(KILLER, dsn, tmp_path, point, upload["upload_id"])
         busy = await call(gateway, "GET", f"/{upload['upload_id']}")
         assert busy.json()["state"] == "open"
         async with gateway.plane.pool.connection() as conn:  # its claim ends by itself: a minute later
@@ -94,7 +93,7 @@ async def test_killed_completer_keeps_others_waiting(dsn, tmp_path):
     async with running_gateway(dsn, tmp_path, {"STORAGE_MODE": "local"}) as gateway:
         upload = await begin(gateway, BODY, multipart=True)
         await send(upload, BODY)
-        await kill(dsn, tmp_path, "join", upload["upload_id"])
+        await run_killed(KILLER, dsn, tmp_path, "join", upload["upload_id"])
         answer = await call(gateway, "POST", f"/{upload['upload_id']}/complete")
         assert (answer.status_code, answer.json()["code"]) == (409, "upload_busy")
         assert "retry-after" in answer.headers
@@ -109,18 +108,10 @@ async def test_killed_while_beginning_or_aborting(dsn, tmp_path, point):
             upload = await begin(gateway, BODY, multipart=True)
             await send(upload, BODY)
             upload_id = str(upload["upload_id"])
-        await kill(dsn, tmp_path, point, upload_id)
+        await run_killed(KILLER, dsn, tmp_path, point, upload_id)
         if point != "begin":
             assert (await call(gateway, "POST", f"/{upload_id}/complete")).json()["code"] == "upload_closed"
         assert await leftovers(gateway) == []
-
-
-async def kill(dsn: str, state_dir: Path, point: str, upload_id: object) -> None:
-    """Run a process that completes the upload, and is killed at this point."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, str(KILLER), dsn, str(state_dir), point, str(upload_id)
-    )
-    assert await asyncio.wait_for(process.wait(), 60) == -signal.SIGKILL
 
 
 async def test_store_that_is_away(seaweed, fresh_bucket, dsn, tmp_path):
