@@ -119,6 +119,14 @@ async def test_get_and_head_by_url_alone(service: Service, key: ObjectKey) -> No
     assert isinstance(service, LinkServer) or ranged.status == 206
 
 
+async def test_many_urls_at_once_are_those_of_each(service: Service, key: ObjectKey) -> None:
+    """Signed together or one by one they are the same, in the order of the keys."""
+    signer = service.signer(now=lambda: NOON)
+    keys = [key, check_key("a/b.bin"), key, check_key("ä b")]
+    assert signer.sign_gets(keys) == [signer.sign_get(each) for each in keys]
+    assert signer.sign_gets([]) == []
+
+
 async def test_url_is_bound_to_its_method(service: Service, key: ObjectKey) -> None:
     """A URL to read does not write or delete, and a URL to write does not read."""
     signer = service.signer()

@@ -1,6 +1,7 @@
 """URLs of an asset's bytes: one object, the playlist, or the transcript, for who may have them."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,6 +15,7 @@ from mediaplane.storage.cdn import CdnSigner, shared_directory
 from mediaplane.storage.open import OpenStore
 from mediaplane.storage.store import Signer
 
+PLAYLIST = "playlist"
 PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
 
 
@@ -39,30 +41,40 @@ class Urls:
     public_url: str
     make_token: Callable[[str], str]  # for one asset's playback
 
-    def issue(self, found: Iterable[tuple[Wish, Found]], *, download: bool, start_ms: int = 0) -> list[Issued]:
+    def issue(self, found: Collection[tuple[Wish, Found]], *, download: bool, start_ms: int = 0) -> list[Issued]:
         """Return a URL for each; equal calls within a window give equal URLs. `NOTHING`: there is no such format.
 
         With `download` the answers behind them are saved under a file's name instead of being shown; what plays begins
         at `start_ms`.
         """
+        shown = {} if download else self._sign_shown(found)
         ends: dict[tuple[str, str], datetime | None] = {}  # by signer: reading the end costs as much as signing
         issued = []
         for wish, row in found:
-            url, content_type, filename = self._sign(wish, row, download=download, start_ms=start_ms)
+            if row.store in shown and wish.role != PLAYLIST:
+                url, content_type, filename = next(shown[row.store]), row.content_type, None
+            else:
+                url, content_type, filename = self._sign(wish, row, download=download, start_ms=start_ms)
             if (signer := (row.store, wish.role)) not in ends:
                 ends[signer] = ends_at(url)
             issued.append(Issued(url, content_type, row.size_bytes, ends[signer], filename) if url else NOTHING)
         return issued
+
+    def _sign_shown(self, found: Collection[tuple[Wish, Found]]) -> dict[str, Iterator[str]]:
+        """Return by store the URLs of the objects that are shown as they are, in order."""
+        keys: dict[str, list[ObjectKey]] = defaultdict(list)
+        for wish, row in found:
+            if row.store and wish.role != PLAYLIST:
+                keys[row.store].append(ObjectKey(row.key))
+        return {store: iter(self.stores[store].signer.sign_gets(wanted)) for store, wanted in keys.items()}
 
     def _sign(self, wish: Wish, row: Found, *, download: bool, start_ms: int) -> tuple[str, str, str | None]:
         """Return URL, type and file name; no URL where there is no such format."""
         if not row.store:
             return self._sign_made(wish, row, download=download, start_ms=start_ms)
         opened, key = self.stores[row.store], ObjectKey(row.key)
-        if wish.role == "playlist":
+        if wish.role == PLAYLIST:
             return _sign_playlist(opened.long_signer, key, wish.asset_id), row.content_type, None
-        if not download:
-            return opened.signer.sign_get(key), row.content_type, None
         filename = download_name(row.title, role=wish.role, key=key, content_type=row.content_type)
         return opened.signer.sign_download(key, filename=filename), row.content_type, filename
 

@@ -98,7 +98,7 @@ def _signed_urls(asset_id: str, segments: Sequence[HlsSegment], signers: Mapping
         if isinstance(signer, CdnSigner) and directory:
             urls |= signer.sign_below(directory, keys)
         else:
-            urls |= {key: signer.sign_get(key) for key in keys}
+            urls |= zip(keys, signer.sign_gets(keys), strict=True)
     return urls
 
 

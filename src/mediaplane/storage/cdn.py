@@ -96,6 +96,10 @@ class CdnSigner:
         ISSUED["read"] += 1
         return f"{self._url}/{self._permit(key, parts=0)}/{quote_key(key)}"
 
+    def sign_gets(self, keys: Iterable[ObjectKey]) -> list[str]:
+        """Return links, each of one object."""
+        return [self.sign_get(key) for key in keys]
+
     def sign_head(self, key: ObjectKey) -> str:
         """Return a link for HEAD: the same as for GET."""
         return self.sign_get(key)

@@ -7,7 +7,7 @@ bytes of a type, writing one part, sending one form.
 import base64
 import hmac
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from urllib.parse import quote
 
@@ -47,6 +47,10 @@ class LinkSigner:
         expires = self._expires()
         signature = self._signature(f"GET\n{expires}\n\n\n{self._store}\n{key}")
         return f"{self._url}{quote_key(key)}?expires={expires}&signature={signature}"
+
+    def sign_gets(self, keys: Iterable[ObjectKey]) -> list[str]:
+        """Return URLs for GET and HEAD."""
+        return [self.sign_get(key) for key in keys]
 
     def sign_head(self, key: ObjectKey) -> str:
         """Return a URL for HEAD: the same as for GET."""

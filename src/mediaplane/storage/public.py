@@ -1,5 +1,7 @@
 """URLs of a public store: its objects are read without permission, so nothing is signed and nothing expires."""
 
+from collections.abc import Iterable
+
 from mediaplane.media.keys import ObjectKey
 from mediaplane.storage.sigv4 import quote_key
 from mediaplane.storage.store import Signer
@@ -15,6 +17,10 @@ class PublicSigner:
     def sign_get(self, key: ObjectKey) -> str:
         """Return the object's URL, the same for ever."""
         return self._url + quote_key(key)
+
+    def sign_gets(self, keys: Iterable[ObjectKey]) -> list[str]:
+        """Return the objects' URLs."""
+        return [self.sign_get(key) for key in keys]
 
     def sign_head(self, key: ObjectKey) -> str:
         """Return the object's URL."""

@@ -3,7 +3,7 @@
 Left out on purpose: buckets (a store is opened on one) and retries (the engine's).
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -50,6 +50,7 @@ class Signer(Protocol):
     """
 
     def sign_get(self, key: ObjectKey) -> str: ...  # with or without Range
+    def sign_gets(self, keys: Iterable[ObjectKey]) -> list[str]: ...  # the same of each, cheaper
     def sign_head(self, key: ObjectKey) -> str: ...  # its own URL: S3 refuses HEAD on a URL signed for GET
     def sign_download(self, key: ObjectKey, *, filename: str) -> str: ...  # GET, saved under that name
     def sign_put(self, key: ObjectKey, *, size_bytes: int, content_type: str) -> str: ...

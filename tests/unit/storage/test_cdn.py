@@ -43,6 +43,7 @@ def check(link: str, by: CdnSigner) -> int:
 def test_link_opens_its_object():
     """Until its end, which is at least one lifetime away and at most one and a half."""
     link = signer().sign_get(KEY)
+    assert signer().sign_gets([KEY, KEY]) == [link, link]
     assert link.startswith("https://media.example.com/k1.")
     assert 3600 <= check(link, signer()) <= 5400
     assert signer().sign_head(KEY) == link
