@@ -199,7 +199,6 @@ def _pairs(bench: Bench) -> wrk_runs.Run:
         seconds=bench.seconds / 2,
         script="post.lua",
         header=bench.header,
-        connections=wrk_runs.WRITERS,
         environ=environ,
     )
     ids = [_put_bytes(bench.directory / "media", line) for line in answers.read_text().splitlines()]

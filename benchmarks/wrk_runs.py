@@ -11,7 +11,6 @@ from pathlib import Path
 
 SCRIPTS = Path(__file__).parent / "wrk"
 CONNECTIONS = 64
-WRITERS = 16  # twice as many as the gateway has connections to the database
 MOST_SECONDS = 600
 _UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}
 
@@ -37,11 +36,10 @@ def run(
     seconds: float,
     script: str = "",
     header: str = "",
-    connections: int = CONNECTIONS,
     environ: Mapping[str, str] | None = None,
 ) -> Run:
     """Run wrk with one thread; every answer must be a success."""
-    command = _command(url, seconds=seconds, script=script, header=header, connections=connections)
+    command = _command(url, seconds=seconds, script=script, header=header)
     text = subprocess.run(
         command, env={**os.environ, **(environ or {})}, check=True, capture_output=True, text=True
     ).stdout
@@ -61,7 +59,7 @@ def seconds_for_each(url: str, paths: Path, *, header: str) -> float:
     """Post to each of the paths of a file once, and return how long all of them took together."""
     done = paths.with_suffix(".done")
     environ = {**os.environ, "WRK_PATHS": str(paths), "WRK_DONE": str(done)}
-    command = _command(url, seconds=MOST_SECONDS, script="each.lua", header=header, connections=WRITERS)
+    command = _command(url, seconds=MOST_SECONDS, script="each.lua", header=header)
     with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as wrk:
         while wrk.poll() is None and not (done.exists() and done.read_text()):
             time.sleep(0.02)
@@ -72,8 +70,8 @@ def seconds_for_each(url: str, paths: Path, *, header: str) -> float:
     return float(done.read_text())
 
 
-def _command(url: str, *, seconds: float, script: str, header: str, connections: int) -> list[str]:
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--latency", "--timeout", "20s"]
+def _command(url: str, *, seconds: float, script: str, header: str) -> list[str]:
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s", "--latency", "--timeout", "20s"]
     command += ["-s", str(SCRIPTS / script)] if script else []
     command += ["-H", header] if header else []
     return [*command, url]
