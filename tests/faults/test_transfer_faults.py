@@ -97,7 +97,9 @@ def test_upload_survives_what_passes(server: FaultServer, tmp_path: Path, fault:
     events: list[Event] = []
     summary = _upload(server, make_files(tmp_path, bodies), events=events)
     assert not summary.failed, summary.failures
-    assert {key[3:]: stored.body for key, stored in server.s3.objects["bucket"].items()} == bodies
+    stored = {key[3:]: found.body for key, found in server.s3.objects["bucket"].items()}
+    assert [name for name in bodies if stored.get(name) != bodies[name]] == []  # whole bodies take minutes to compare
+    assert stored.keys() == bodies.keys()
     assert_counts(summary, events)
 
 
@@ -221,6 +223,19 @@ def test_complete_that_fails_inside_a_200_at_first_is_tried_again(server: FaultS
     summary = _upload(server, make_files(tmp_path, {"large": body}), options=replace(QUICK, part_bytes=5 * MIB))
     assert summary.done == 1, summary.failures
     assert server.s3.body("bucket", "in/large") == body
+
+
+@pytest.mark.parametrize("after", [Status(403, "AccessDenied"), Status(500), Broken()], ids=["403", "500", "reset"])
+def test_damaged_object_is_not_left_behind(server: FaultServer, tmp_path: Path, after: Fault):
+    """Where the try after a damaged one fails, what is stored is removed: the next run would take it for whole."""
+    root = make_files(tmp_path, {"a": b"0123456789"})
+    server.fail("PutObject", CorruptBody(), times=1)
+    server.fail("PutObject", after, times=ALWAYS)
+    assert _upload(server, root).failed == 1
+    assert "in/a" not in server.s3.objects["bucket"]
+    server.heal()
+    assert _upload(server, root).done == 1
+    assert server.s3.body("bucket", "in/a") == b"0123456789"
 
 
 def test_damaged_part_never_becomes_an_object(server: FaultServer, tmp_path: Path):
@@ -469,7 +484,9 @@ def test_everything_at_once_is_told_truly(server: FaultServer, tmp_path: Path, s
             assert server.s3.body("bucket", f"in/{name}") == bodies[name], f"{name} is reported, and is not whole"
     server.heal()
     assert not _upload(server, root, options=replace(options, retries=3)).failed
-    assert {key[3:]: stored.body for key, stored in server.s3.objects["bucket"].items()} == bodies
+    stored = {key[3:]: found.body for key, found in server.s3.objects["bucket"].items()}
+    assert [name for name in bodies if stored.get(name) != bodies[name]] == []  # whole bodies take minutes to compare
+    assert stored.keys() == bodies.keys()
 
     for fault in dice.sample(faults, 6):
         server.fail("GetObject", fault, times=ALWAYS, chance=dice.uniform(0.02, 0.2))

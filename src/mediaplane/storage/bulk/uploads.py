@@ -2,7 +2,7 @@
 
 import os
 
-from mediaplane.errors import StorageError
+from mediaplane.errors import MediaplaneError, StorageError
 from mediaplane.storage.bulk.checks import Check, Damaged
 from mediaplane.storage.bulk.digests import encode
 from mediaplane.storage.bulk.lane import Lane
@@ -73,16 +73,22 @@ def put_whole(
     headers.update(check.headers(digest))
     if not check.is_crc32:
         headers[MD5] = encode(digest)
-    for tries_left in range(run.options.retries, -1, -1):
-        answer = yield from client.ask(request, lane)
-        try:
-            check.confirm_sent(work.key, digest, answer)
-        except Damaged:
-            if not tries_left:
-                yield from client.ask_delete(work.key, lane)  # or it would pass for what was sent: size and time fit
-                raise
-        else:
-            return
+    is_damaged = False
+    try:
+        for tries_left in range(run.options.retries, -1, -1):
+            answer = yield from client.ask(request, lane)
+            try:
+                check.confirm_sent(work.key, digest, answer)
+            except Damaged:
+                is_damaged = True
+                if not tries_left:
+                    raise
+            else:
+                return
+    except MediaplaneError:
+        if is_damaged:  # by this try or one before: it would pass for what was sent, as size and time fit
+            yield from client.ask_delete(work.key, lane)
+        raise
 
 
 def _begin_parts(
