@@ -40,7 +40,7 @@ class Sender:
         assert self._upload.put is not None
         put = self._upload.put
         if self._upload.received_bytes != self._size:
-            self._try(lambda _attempt: self._put(put.url, put.headers, 0, self._size))
+            self._try(lambda _attempt: self._put(put.url, put.headers, 0, self._size), done=ALREADY_WRITTEN)
         self._count(self._size)
 
     def send_parts(self, fresh: FreshUrls, *, parallel: int) -> None:
@@ -77,7 +77,8 @@ class Sender:
         self._try(send)
         self._count(length)
 
-    def _try(self, send: Callable[[int], httpx.Response]) -> None:
+    def _try(self, send: Callable[[int], httpx.Response], *, done: int | None = None) -> None:
+        """Send until the store takes it; the status `done` says that it has it."""
         problem = ""
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -85,7 +86,7 @@ class Sender:
             except httpx.TransportError as error:
                 problem = f"the store cannot be reached: {type(error).__name__}"
             else:
-                if answer.is_success or answer.status_code == ALREADY_WRITTEN:
+                if answer.is_success or answer.status_code == done:
                     return
                 problem = f"the store answered {answer.status_code}"
                 if answer.status_code not in PASSING | {401, 403, 408, 500}:

@@ -11,9 +11,9 @@ from mediaplane.catalog.arrivals import Arrival
 from mediaplane.errors import InvalidKey
 from mediaplane.postgres import Connection
 
-_TRIES = 5  # an asset may be deleted, and added anew, in between
-
 __all__ = ["Advance", "Arrival", "register", "register_all"]
+
+_TRIES = 5  # an asset may be deleted, and added anew, in between
 
 
 class Advance(Protocol):
@@ -40,6 +40,8 @@ async def register_all(conn: Connection, arrived: Sequence[Arrival], advance: Ad
     Raises:
         InvalidKey: a key belongs to another asset; the transaction must be undone.
     """
+    if not arrived:
+        return set()
     added = await _lock_or_add(conn, arrived)
     news = await arrivals.note(conn, arrived)
     for arrival in arrived:
@@ -52,7 +54,11 @@ async def register_all(conn: Connection, arrived: Sequence[Arrival], advance: Ad
 
 
 async def _lock_or_add(conn: Connection, arrived: Sequence[Arrival]) -> set[str]:
-    """Lock the assets and return those that are new. Of many who register one at once, one adds it."""
+    """Lock the assets and return those that are new. Of many who register one at once, one adds it.
+
+    Raises:
+        InvalidKey: an asset is there and cannot be seen, so it is another's.
+    """
     missing, added = {arrival.asset_id: arrival for arrival in arrived}, set[str]()
     for _ in range(_TRIES):
         for asset in await assets.lock_all(conn, list(missing)):
@@ -63,7 +69,7 @@ async def _lock_or_add(conn: Connection, arrived: Sequence[Arrival]) -> set[str]
             missing = {asset_id: arrival for asset_id, arrival in missing.items() if asset_id not in new}
         if not missing:
             return added
-    raise InvalidKey(f"assets of others have these ids: {', '.join(missing)}")  # they are there, and not in sight
+    raise InvalidKey(f"assets of others have these ids: {', '.join(missing)}")
 
 
 async def _is_known(conn: Connection, arrival: Arrival) -> bool:
