@@ -12,6 +12,7 @@ from uuid import UUID
 
 import pytest
 
+from mediaplane import cancellation
 from mediaplane.catalog import runs
 from mediaplane.catalog.runs import StageRun
 from mediaplane.errors import DatabaseUnavailable, ToolFailed
@@ -290,6 +291,43 @@ async def test_stop_by_cancelling_the_worker(dsn, conn):
         await task
     found = await runs.get(conn, run.run_id)
     assert (found.state, found.attempt) == ("queued", 0)
+
+
+async def test_stop_although_a_stage_and_a_periodic_task_go_on(dsn, conn, monkeypatch):
+    """A cancellation that got lost, in the connection pool say, is asked for again: the worker ends."""
+    monkeypatch.setattr(worker, "INTERRUPT_SECONDS", 0.1)
+    monkeypatch.setattr(cancellation, "AGAIN_SECONDS", 0.1)
+    stage, task = HardOfHearing(), HardOfHearing()
+
+    async def perform(_: Work) -> Outcome:
+        await stage.work()
+        return Outcome({})
+
+    (run,) = await enqueue(conn, [wanted()])
+    periodic = {"deaf": (timedelta(seconds=60), lambda _: task.work())}
+    async with working(dsn, {"probe": perform}, periodic=periodic):
+        await asyncio.gather(stage.began.wait(), task.began.wait())
+    assert (stage.asked, task.asked) == (2, 2)
+    assert (await runs.get(conn, run.run_id)).state == "queued"
+
+
+class HardOfHearing:
+    """Work that goes on for some seconds when it is cancelled for the first time."""
+
+    def __init__(self) -> None:
+        self.began = asyncio.Event()
+        self.asked = 0
+
+    async def work(self) -> None:
+        self.began.set()
+        for _ in range(2):
+            try:
+                await asyncio.sleep(10)
+            except asyncio.CancelledError:
+                self.asked += 1
+                if self.asked > 1:
+                    raise
+        raise asyncio.CancelledError
 
 
 # outages

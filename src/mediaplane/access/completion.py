@@ -15,6 +15,7 @@ from mediaplane.access.submitting import limits_of
 from mediaplane.access.together import Share, alone
 from mediaplane.access.twins import compare
 from mediaplane.access.verification import SaidPart, Verified, check_type, is_small, verify
+from mediaplane.cancellation import end_tasks
 from mediaplane.catalog import assets, direct_uploads, objects
 from mediaplane.catalog.direct_uploads import FORM, PARTS, PUT, DirectUpload, Ref
 from mediaplane.errors import (
@@ -180,11 +181,7 @@ class Completion:
             yield
         finally:
             timer.cancel()
-            for task in holding:
-                task.cancel()
-                await asyncio.wait([task])
-                if not task.cancelled():
-                    task.exception()  # taken: with the database away the claim ends, and so does what it was for
+            await end_tasks(*holding)  # with the database away the claim ends, and so does what it was for
 
     async def _register(self, upload: DirectUpload, found: Verified) -> DirectUpload:
         candidate = Candidate(upload, found, self.urls_live if _is_replaceable(upload) else None)

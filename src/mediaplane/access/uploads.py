@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from mediaplane.cancellation import end_tasks
 from mediaplane.catalog import assets, objects, replays, uploads
 from mediaplane.catalog.assets import Asset
 from mediaplane.catalog.quotas import Quotas
@@ -135,7 +136,7 @@ class Uploader:
             store = self.stores[upload.store]
             info = await store.put(ObjectKey(upload.key), body, content_type=upload.content_type)
         finally:
-            touching.cancel()
+            await end_tasks(touching)
         if info.size_bytes != upload.size_bytes:
             raise StorageError(f"{path} changed while it was read: {info.size_bytes} bytes, not {upload.size_bytes}")
         arrival = Arrival(

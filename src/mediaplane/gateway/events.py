@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import UTC
 from typing import Any
 
+from mediaplane.cancellation import end_tasks
 from mediaplane.catalog import events
 from mediaplane.catalog.events import Event, EventCursor
 from mediaplane.errors import ServiceFailed
@@ -57,7 +58,8 @@ class Subscription:
         """Return what is queued, waiting for it at most so long; empty where nothing came."""
         if not self._queue and not self.closed:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await self._wake.wait()
         self._wake.clear()
         text = b"".join(self._queue)
         self._queue.clear()
@@ -98,8 +100,7 @@ class EventFeed:
         for subscription in [one for found in self._places.values() for one in found]:
             subscription.close()
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end_tasks(self._task)
             self._task = None
 
     async def subscribe(self, place: Place, *, seconds: float = 5.0) -> Subscription:
@@ -112,7 +113,8 @@ class EventFeed:
         if self._closed or self._streams >= MOST_STREAMS:
             raise ServiceFailed("the gateway stops, or has as many event streams as it can: ask again in a moment")
         self.start()
-        await asyncio.wait_for(self._listening.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await self._listening.wait()
         subscription = Subscription(place)
         self._places.setdefault(place, set()).add(subscription)
         self._streams += 1

@@ -79,7 +79,8 @@ async def _store(opened: OpenStore) -> None:
 
 async def _try(name: str, ask: Awaitable[None]) -> str:
     try:
-        await asyncio.wait_for(ask, CHECK_SECONDS)
+        async with asyncio.timeout(CHECK_SECONDS):
+            await ask
     except SchemaOutOfDate as error:
         log.warning("not ready", part=name, problem=error.message)
         return "is out of date"

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from mediaplane.cancellation import end_tasks
 from mediaplane.catalog.runs import StageRun
 from mediaplane.errors import LeaseLost, RunCancelled
 from mediaplane.jobs import ending
@@ -31,6 +32,7 @@ __all__ = ["After", "Outcome", "Stage", "Work", "work"]
 POLL_SECONDS = 1.0  # notifications are faster; this finds what is due after a wait, and what was notified unheard
 ENDING_TRIES = 20  # after a restart of the server, each dead connection of the pool costs one
 CONNECTION_SECONDS = 5.0
+INTERRUPT_SECONDS = 5.0  # a stage that goes on although it was interrupted, see `cancellation`, is interrupted again
 KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}  # seconds, seconds, probes
 MOST_ENDINGS_AT_ONCE = 8  # more connections than this only wait for each other on the database's side
 
@@ -115,8 +117,7 @@ class _Worker:
                 await self._take_until(stop)
             finally:
                 await self._wind_down()
-                for task in [*background, stopping]:
-                    task.cancel()
+                await end_tasks(*background, stopping)
         log.info("worker stopped", worker=self._rules.name)
 
     async def _wake_at(self, stop: asyncio.Event) -> None:
@@ -160,7 +161,8 @@ class _Worker:
             if not self._performing and self._rules.on_idle is not None:
                 self._rules.on_idle()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), POLL_SECONDS if free else None)
+                async with asyncio.timeout(POLL_SECONDS if free else None):
+                    await self._wake.wait()
 
     async def _take(self, free: int) -> int:
         asked_at = monotonic()
@@ -282,10 +284,10 @@ class _Worker:
         if self._performing:
             log.info("worker stopping", worker=self._rules.name, running=len(self._performing))
             await asyncio.wait(self._performing, timeout=self._rules.grace.total_seconds())
-        for held in self._leases.all():
-            held.interrupt()
-        if self._performing:
-            await asyncio.wait(self._performing)
+        while self._performing:
+            for held in self._leases.all():
+                held.interrupt()
+            await asyncio.wait(self._performing, timeout=INTERRUPT_SECONDS)
 
 
 def _impatient(dsn: str, lease: timedelta) -> str:
