@@ -144,7 +144,7 @@ async def test_tab_closed_in_the_middle(gateway: Gateway, page: Page, stall: Sta
     url = address(page, await own_address(gateway), size=SIZE, parts=True, name="größer & besser.mp4")
     async with running_browser(tmp_path) as browser:
         tab = await browser.open_tab(url)
-        await asyncio.wait_for(stall.reached.wait(), 15)
+        await asyncio.wait_for(stall.reached.wait(), 60)
         before = [report["number"] for report in await reports_until_part(page, 2)]
         await asyncio.sleep(1.5)  # Golden Retriever writes down what it knows twice a second
         await browser.close_tab(tab)

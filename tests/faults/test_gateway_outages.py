@@ -145,7 +145,7 @@ async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
         sink.close()
 
 
-async def until_ready(client: httpx.AsyncClient, seconds: float = 40) -> None:
+async def until_ready(client: httpx.AsyncClient, seconds: float = 120) -> None:
     async with asyncio.timeout(seconds):
         while (await client.get("/readyz")).status_code != 200:  # noqa: ASYNC110 it is another process's state
             await asyncio.sleep(0.2)

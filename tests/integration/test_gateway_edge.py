@@ -103,7 +103,7 @@ async def test_streams_by_role(client, gateway):
     }
     started = {name: asyncio.Event() for name in headers}
     tasks = [asyncio.create_task(read(name, header, started[name])) for name, header in headers.items()]
-    await asyncio.gather(*(asyncio.wait_for(event.wait(), 10) for event in started.values()))
+    await asyncio.gather(*(asyncio.wait_for(event.wait(), 60) for event in started.values()))
     await gateway.add_asset("of-c", owner="c", team="red")
     await gateway.add_asset("of-blue", owner="m", team="blue")
     await gateway.add_asset("last", owner="c", team="red")

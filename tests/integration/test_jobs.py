@@ -157,7 +157,7 @@ async def test_order_priority_then_age(dsn, conn):
         await enqueue(conn, [wanted(chunk=2, priority=5), wanted(chunk=3, priority=-1), wanted(chunk=4, priority=5)])
     idle = asyncio.Event()
     async with working(dsn, {"probe": stage}, slots=1, on_idle=idle.set):
-        await asyncio.wait_for(idle.wait(), 10)
+        await asyncio.wait_for(idle.wait(), 60)
     assert order == [2, 4, 0, 1, 3]
 
 
@@ -176,7 +176,7 @@ async def test_order_all_slots_used(dsn, conn):
     await enqueue(conn, [wanted(chunk=c) for c in range(15)])
     idle = asyncio.Event()
     async with working(dsn, {"probe": stage}, slots=3, on_idle=idle.set):
-        await asyncio.wait_for(idle.wait(), 10)
+        await asyncio.wait_for(idle.wait(), 60)
     assert most == 3
 
 

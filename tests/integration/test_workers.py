@@ -150,7 +150,7 @@ async def test_lease_transaction_left_standing(dsn, conn):
 
     (run,) = await enqueue(conn, [wanted()])
     async with working(dsn, {"probe": stage}):
-        await asyncio.wait_for(inside.wait(), 5)
+        await asyncio.wait_for(inside.wait(), 60)
         await asyncio.wait_for(conn.execute("SELECT 1 FROM assets WHERE asset_id = 'a' FOR UPDATE"), 60)
         let_go.set()
         await until_state(conn, run.run_id, "done")
@@ -165,9 +165,9 @@ async def test_cancel_running(dsn, conn):
     stage = Endless()
     (run,) = await enqueue(conn, [wanted()])
     async with working(dsn, {"probe": stage}):
-        await asyncio.wait_for(stage.began.wait(), 5)
+        await asyncio.wait_for(stage.began.wait(), 60)
         assert await runs.cancel(conn, "a") == 1
-        await asyncio.wait_for(stage.cancelled.wait(), 3)
+        await asyncio.wait_for(stage.cancelled.wait(), 60)
         await asyncio.sleep(0.3)
     found = await runs.get(conn, run.run_id)
     assert (found.state, found.attempt) == ("cancelled", 1)
@@ -180,7 +180,7 @@ async def test_cancel_queued(dsn, conn):
     await runs.cancel(conn, "a")
     idle = asyncio.Event()
     async with working(dsn, {"probe": stage}, on_idle=idle.set):
-        await asyncio.wait_for(idle.wait(), 5)
+        await asyncio.wait_for(idle.wait(), 60)
     assert not stage.began.is_set()
     assert (await runs.get(conn, run.run_id)).state == "cancelled"
 
@@ -190,9 +190,9 @@ async def test_cancel_by_deleting_the_asset(dsn, conn):
     stage = Endless()
     await enqueue(conn, [wanted()])
     async with working(dsn, {"probe": stage, "plan": writes()}):
-        await asyncio.wait_for(stage.began.wait(), 5)
+        await asyncio.wait_for(stage.began.wait(), 60)
         await conn.execute("DELETE FROM assets WHERE asset_id = 'a'")
-        await asyncio.wait_for(stage.cancelled.wait(), 3)
+        await asyncio.wait_for(stage.cancelled.wait(), 60)
         await add_asset(conn, "b")
         (run,) = await enqueue(conn, [wanted("b", stage="plan")])
         await until_state(conn, run.run_id, "done")
@@ -210,7 +210,7 @@ async def test_cancel_ignored_by_stage(dsn, conn):
 
     await enqueue(conn, [wanted()])
     async with working(dsn, {"probe": stage}):
-        await asyncio.wait_for(began.wait(), 5)
+        await asyncio.wait_for(began.wait(), 60)
         await runs.cancel(conn, "a")
         await asyncio.sleep(1.5)
     assert await value(conn, "SELECT count(*) FROM effects") == 0
@@ -224,7 +224,7 @@ async def test_stop_gives_back(dsn, conn):
     stage = Endless()
     (run,) = await enqueue(conn, [wanted()])
     async with working(dsn, {"probe": stage}, lease=timedelta(seconds=60), grace=timedelta(seconds=0.2)):
-        await asyncio.wait_for(stage.began.wait(), 5)
+        await asyncio.wait_for(stage.began.wait(), 60)
     assert stage.cancelled.is_set()
     found = await runs.get(conn, run.run_id)
     assert (found.state, found.attempt, found.token, found.error_code) == ("queued", 0, None, None)
@@ -247,7 +247,7 @@ async def test_stop_fails_while_ending(dsn, conn):
 
     (run,) = await enqueue(conn, [wanted()])
     async with working(dsn, {"probe": stage}):
-        await asyncio.wait_for(began.wait(), 5)
+        await asyncio.wait_for(began.wait(), 60)
     found = await runs.get(conn, run.run_id)
     assert (found.state, found.attempt, found.error_code) == ("queued", 0, None)
 
@@ -263,7 +263,7 @@ async def test_stop_lets_finish(dsn, conn):
 
     first, second = await enqueue(conn, [wanted(chunk=0), wanted(chunk=1)])
     async with working(dsn, {"probe": stage}, slots=1, grace=timedelta(seconds=10)):
-        await asyncio.wait_for(began.wait(), 5)
+        await asyncio.wait_for(began.wait(), 60)
     assert (await runs.get(conn, first.run_id)).state == "done"
     assert (await runs.get(conn, second.run_id)).state == "queued"
 
@@ -285,7 +285,7 @@ async def test_stop_by_cancelling_the_worker(dsn, conn):
             grace=timedelta(0),
         )
     )
-    await asyncio.wait_for(stage.began.wait(), 5)
+    await asyncio.wait_for(stage.began.wait(), 60)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -359,7 +359,7 @@ async def test_outage_survived(dsn, conn, line):
 
     (run,) = await enqueue(conn, [wanted()])
     async with working(line.dsn, {"probe": stage, "plan": writes()}, lease=timedelta(seconds=8), slots=2):
-        await asyncio.wait_for(began.wait(), 5)
+        await asyncio.wait_for(began.wait(), 60)
         await line.cut()
         go.set()  # it ends while nobody answers
         await asyncio.sleep(1.5)
@@ -390,7 +390,7 @@ async def test_outage_longer_than_lease(dsn, conn, line):
     stage = Endless()
     (run,) = await enqueue(conn, [wanted()])
     async with working(line.dsn, {"probe": stage}):
-        await asyncio.wait_for(stage.began.wait(), 5)
+        await asyncio.wait_for(stage.began.wait(), 60)
         lease_until = (await runs.get(conn, run.run_id)).lease_until
         await line.cut()
         await asyncio.wait_for(stage.cancelled.wait(), 2 * LEASE.total_seconds())

@@ -112,7 +112,7 @@ async def running_gateway(dsn: str, state_dir: Path, environ: Mapping[str, str])
             stop, ready = asyncio.Event(), asyncio.Event()
             serving = asyncio.create_task(serve(plane, "", 0, stop, lambda _port: ready.set(), listener=listener))
             try:
-                await asyncio.wait_for(ready.wait(), 10)
+                await asyncio.wait_for(ready.wait(), 60)
                 yield Gateway(url, plane)
             finally:
                 stop.set()

@@ -44,7 +44,7 @@ async def eventually(check: Callable[[], Awaitable[object]], seconds: float = 60
     return found
 
 
-async def until_state(conn: Connection, run_id: str, *states: str, seconds: float = 10) -> StageRun:
+async def until_state(conn: Connection, run_id: str, *states: str, seconds: float = 60) -> StageRun:
     async def check():
         run = await runs.get(conn, run_id)
         return run if run and run.state in states else None

@@ -43,7 +43,7 @@ class Stream:
                     fields = {}
         raise EOFError("the stream has ended")
 
-    async def until(self, kind: str, seconds: float = 20) -> Message:
+    async def until(self, kind: str, seconds: float = 60) -> Message:
         """Return the next message whose event is of the type."""
         async with asyncio.timeout(seconds):
             while (message := await self.next()).data.get("type") != kind:
