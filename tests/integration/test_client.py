@@ -10,6 +10,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from mediaplane.access import completion
 from mediaplane.catalog import segments
 from mediaplane.catalog.segments import NewSegment
 from mediaplane.client import (
@@ -103,6 +104,39 @@ async def test_lost_answer_of_a_put(media, recording, monkeypatch, resumed):
     done = await asyncio.to_thread(lambda: media.upload(recording, resume=upload_id))
     assert done.state == "completed"
     assert sent == ([200] if resumed else [200, 412])
+
+
+async def test_completion_that_is_still_at_work_is_waited_for(gateway, recording, monkeypatch):
+    """A request whose answer was lost, and that goes on or left its claim behind, is asked for until it has ended."""
+    verify = completion.verify
+
+    async def slow(*what: object, **more: object) -> object:
+        await asyncio.sleep(5)
+        return await verify(*what, **more)
+
+    monkeypatch.setattr(completion, "verify", slow)
+    with httpx.Client(timeout=2) as impatient:
+        media = Client(gateway.url, http=impatient)
+        done = await asyncio.to_thread(lambda: media.upload(recording))
+    assert done.state == "completed"
+
+
+async def test_gateway_lost_before_the_upload_was_complete(media, recording, monkeypatch):
+    """Whoever gives up says which upload to go on with."""
+    request = httpx.Client.request
+
+    def cut(self: httpx.Client, method: str, url: str, **more: object) -> httpx.Response:
+        if url.endswith("/complete"):
+            raise httpx.ConnectError("away")
+        return request(self, method, url, **more)
+
+    with monkeypatch.context() as away:
+        away.setattr(transport_module, "FIRST_WAIT_SECONDS", 0.01)
+        away.setattr(httpx.Client, "request", cut)
+        with pytest.raises(UploadFailed, match="cannot be reached") as failed:
+            await asyncio.to_thread(lambda: media.upload(recording))
+    done = await asyncio.to_thread(lambda: media.upload(recording, resume=failed.value.upload_id))
+    assert done.state == "completed"
 
 
 async def test_same_bytes_are_not_sent_again(media, recording):

@@ -14,7 +14,9 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from mediaplane.access import claims, completion
 from mediaplane.catalog import assets, direct_uploads, objects, outbox
+from mediaplane.gateway import once
 from mediaplane.media.ids import new_id
 from mediaplane.upkeep.deletion import drain_outbox
 from mediaplane.upkeep.sweeping import sweep_abandoned
@@ -674,6 +676,32 @@ async def test_idempotency_key(uploading):
     assert {answer.status_code for answer in racing} <= {201, 409}
     assert len({answer.json()["upload_id"] for answer in racing if answer.status_code == 201}) == 1
     assert {answer.json()["code"] for answer in racing if answer.status_code == 409} <= {"idempotency_key_busy"}
+
+
+async def test_idempotency_key_of_a_long_request(uploading, monkeypatch):
+    """The key stays busy for as long as its request takes, however short the lease."""
+    body = mp4()
+    upload = await uploading.begin(body)
+    await uploading.put(upload, body)
+    verify, begun = completion.verify, asyncio.Event()
+
+    async def slow(*what: object, **more: object) -> object:
+        begun.set()
+        await asyncio.sleep(3)
+        return await verify(*what, **more)
+
+    monkeypatch.setattr(completion, "verify", slow)
+    monkeypatch.setattr(once, "LEASE", timedelta(seconds=1))
+    monkeypatch.setattr(claims, "RENEW_SECONDS", 0.1)
+    path, key = f"/{upload['upload_id']}/complete", new_id()
+    first = asyncio.create_task(uploading.post(path, idempotency_key=key))
+    await asyncio.wait_for(begun.wait(), 60)
+    await asyncio.sleep(1.5)
+    busy = await uploading.post(path, idempotency_key=key)
+    assert (busy.status_code, busy.json()["code"]) == (409, "idempotency_key_busy")
+    assert (await first).status_code == 200
+    again = await uploading.post(path, idempotency_key=key)
+    assert (again.json(), again.headers["idempotency-replayed"]) == ((await first).json(), "true")
 
 
 async def test_idempotency_key_of_a_refusal(uploading):

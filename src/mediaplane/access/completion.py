@@ -5,17 +5,18 @@ What counts is decided in one transaction, see `registration.py`. Claims and reg
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, nullcontext, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
+from mediaplane.access.claims import LEASE, renewed
 from mediaplane.access.registration import Candidate, Outcome, Registry, Unsettled
 from mediaplane.access.submitting import limits_of
 from mediaplane.access.together import Share, alone
 from mediaplane.access.twins import compare
 from mediaplane.access.verification import SaidPart, Verified, check_type, is_small, verify
-from mediaplane.cancellation import end_tasks
 from mediaplane.catalog import assets, direct_uploads, objects
 from mediaplane.catalog.direct_uploads import FORM, PARTS, PUT, DirectUpload, Ref
 from mediaplane.errors import (
@@ -40,8 +41,6 @@ from mediaplane.storage.open import OpenStore
 
 FINAL = (UploadTooLarge, UploadTypeRefused, ChecksumMismatch, UploadChanged)  # what is told again by its code
 _REFUSING = (UploadTooLarge, UploadTypeRefused, ChecksumMismatch)
-_LEASE = timedelta(seconds=60)
-_HOLD_SECONDS = 20.0
 _WAIT_SECONDS = 5.0  # for another who completes the same upload
 _ASK_AGAIN_SECONDS = 0.2
 _SLACK = timedelta(minutes=5)  # between the end of a URL and the last look: clocks differ, a PUT takes its time
@@ -83,7 +82,7 @@ class Completion:
         if upload.state != "open":
             return _ended(upload)
         try:
-            async with self._held(upload) if is_claimed else nullcontext():
+            async with renewed(partial(self._hold, upload)) if is_claimed else nullcontext():
                 types, most_bytes = await self._limits_of(upload)
                 found = await verify(upload, self.stores[upload.store], said, largest_bytes=most_bytes, types=types)
                 return _ended(await self._register(upload, found))  # which ends the claim, too
@@ -162,26 +161,9 @@ class Completion:
             await asyncio.sleep(_ASK_AGAIN_SECONDS)
         raise UploadBusy("another request is completing this upload just now: ask again in a moment")
 
-    @asynccontextmanager
-    async def _held(self, upload: DirectUpload) -> AsyncIterator[None]:
-        """Keep the claim for as long as the block takes."""
-
-        async def hold() -> None:
-            while True:
-                async with self.connect() as conn:
-                    await direct_uploads.hold(conn, upload.upload_id, lease=_LEASE)
-                await asyncio.sleep(_HOLD_SECONDS)
-
-        holding: list[asyncio.Task[None]] = []
-        # most blocks end long before it is time to: a task for each would cost more than they do
-        timer = asyncio.get_running_loop().call_later(
-            _HOLD_SECONDS, lambda: holding.append(asyncio.create_task(hold()))
-        )
-        try:
-            yield
-        finally:
-            timer.cancel()
-            await end_tasks(*holding)  # with the database away the claim ends, and so does what it was for
+    async def _hold(self, upload: DirectUpload) -> None:
+        async with self.connect() as conn:
+            await direct_uploads.hold(conn, upload.upload_id, lease=LEASE)
 
     async def _register(self, upload: DirectUpload, found: Verified) -> DirectUpload:
         candidate = Candidate(upload, found, self.urls_live if _is_replaceable(upload) else None)
@@ -247,7 +229,7 @@ async def _claim_all(conn: Connection, wanted: Sequence[Ref]) -> list[_Claimed |
     """
     there = await direct_uploads.find(conn, wanted)
     large = [ref for ref, upload in there.items() if upload.state == "open" and not is_small(upload)]
-    claimed = await direct_uploads.claim(conn, large, lease=_LEASE) if large else {}
+    claimed = await direct_uploads.claim(conn, large, lease=LEASE) if large else {}
     answers: list[_Claimed | Exception | None] = []
     for ref in wanted:
         if ref not in there:

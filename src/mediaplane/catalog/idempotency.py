@@ -46,6 +46,11 @@ async def begin(conn: Connection, key: RequestKey, *, digest: str, lease: timede
     return Answer(row[1], row[2])
 
 
+async def hold(conn: Connection, key: RequestKey, *, lease: timedelta) -> None:
+    """Keep the key for longer: its request is still at work."""
+    await conn.execute(SQL["hold"], {**values_of(key), "lease": lease})
+
+
 async def note_answer(conn: Connection, key: RequestKey, answer: Answer) -> None:
     """Keep what the request was answered."""
     await conn.execute(SQL["answered"], {**values_of(key), "status": answer.status, "body": Jsonb(answer.body)})

@@ -39,7 +39,7 @@ from mediaplane.client.models import (
     Usage,
     Webhook,
 )
-from mediaplane.client.problems import ClientError, Problem, UploadFailed
+from mediaplane.client.problems import ClientError, ConnectionFailed, Problem, UploadFailed
 from mediaplane.client.purges import Purges
 from mediaplane.client.review import Reviews, Submissions, Tasks
 from mediaplane.client.sending import OnProgress, Sender
@@ -359,6 +359,8 @@ class Client:
             return Upload.model_validate(self._transport.ask("POST", f"{path}/complete", body={}))
         except Problem as problem:
             raise UploadFailed(f"{file.name}: {problem.detail}", upload.upload_id) from problem
+        except ConnectionFailed as error:
+            raise UploadFailed(f"{file.name}: {error}", upload.upload_id) from error
 
     def _pages(self, path: str, name: str, query: Mapping[str, Any], *, cursor: str = "page") -> Iterator[Any]:
         place: Any = None

@@ -8,13 +8,16 @@ from typing import Any
 
 import httpx
 
-from mediaplane.client.problems import ConnectionFailed, problem_of, retry_after
+from mediaplane.client.problems import ConnectionFailed, problem_of
 
 ATTEMPTS = 5
 FIRST_WAIT_SECONDS = 0.25
 LONGEST_WAIT_SECONDS = 30.0
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 PASSING = frozenset((429, 502, 503, 504))
+# Somebody is at it: with an answer lost, perhaps our own request, or what a killed gateway left, free after 30 seconds.
+BUSY = frozenset(("idempotency_key_busy", "upload_busy"))
+BUSY_SECONDS = 120.0
 
 
 class Transport:
@@ -61,8 +64,8 @@ class Transport:
     ) -> httpx.Response:
         """Return the answer, asked for again where it failed for a reason that may pass; `extra` are headers.
 
-        A POST carries an `Idempotency-Key`, so that a repetition is answered as the first was; with `once` it is not
-        repeated.
+        A POST carries an `Idempotency-Key`: a repetition is answered as the first was, and waits for a first one
+        that is still at work; with `once` it is not repeated.
 
         Raises:
             Problem: the gateway refuses.
@@ -72,22 +75,27 @@ class Transport:
         if method == "POST" and not once:
             headers["idempotency-key"] = str(uuid.uuid4())
         sent = {name: value for name, value in (query or {}).items() if value is not None}
-        attempts = 1 if once else self.attempts
-        for attempt in range(1, attempts + 1):
-            last = attempt == attempts
+        failures, most_failures = 0, 1 if once else self.attempts
+        patience = time.monotonic() + (0.0 if once else BUSY_SECONDS)
+        while True:
             try:
                 answer = self.http.request(method, self.url + path, params=sent, json=body, headers=headers)
             except httpx.TransportError as error:
-                if last:
+                failures += 1
+                if failures == most_failures:
                     raise ConnectionFailed(f"{self.url} cannot be reached: {error}") from error
-                pause(attempt)
+                pause(failures)
                 continue
-            if answer.is_success or (method == "DELETE" and attempt > 1 and answer.status_code == 404):
+            if answer.is_success or (method == "DELETE" and failures and answer.status_code == 404):
                 return answer
-            if answer.status_code not in PASSING or last:
-                raise problem_of(answer)
-            pause(attempt, retry_after(answer))
-        raise AssertionError("every last attempt returns or raises")
+            problem = problem_of(answer)
+            if problem.code in BUSY and time.monotonic() < patience:
+                pause(1, problem.retry_after)
+                continue
+            failures += 1
+            if answer.status_code not in PASSING or failures == most_failures:
+                raise problem
+            pause(failures, problem.retry_after)
 
 
 def pause(attempt: int, named: float | None = None) -> None:

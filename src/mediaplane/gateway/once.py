@@ -9,21 +9,20 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Header, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
+from mediaplane.access.claims import LEASE, renewed
 from mediaplane.access.rules import Viewer
 from mediaplane.catalog import idempotency
 from mediaplane.catalog.idempotency import Answer, RequestKey
 from mediaplane.errors import MediaplaneError
 from mediaplane.gateway.context import Context
 from mediaplane.gateway.who import current_principal
-
-_LEASE = timedelta(minutes=2)  # a first request that is silent for longer was killed
 
 Key = Annotated[
     str | None,
@@ -55,11 +54,12 @@ class Once:
             return Response(document.model_dump_json(), status_code=status, media_type="application/json")
         viewer = Viewer(self.key.owner, self.key.team)
         async with self.here.rows(viewer) as conn:
-            known = await idempotency.begin(conn, self.key, digest=self.digest, lease=_LEASE)
+            known = await idempotency.begin(conn, self.key, digest=self.digest, lease=LEASE)
         if known is not None:
             return _written(known, replayed=True)
         try:
-            answer = await _done(work)
+            async with renewed(partial(self._hold, viewer, self.key)):
+                answer = await _done(work)
         except BaseException:
             with suppress(MediaplaneError):  # the database is away: the key frees itself after the lease
                 await asyncio.shield(self._forget(viewer, self.key))
@@ -67,6 +67,10 @@ class Once:
         async with self.here.rows(viewer) as conn:
             await idempotency.note_answer(conn, self.key, answer)
         return _written(answer)
+
+    async def _hold(self, viewer: Viewer, key: RequestKey) -> None:
+        async with self.here.rows(viewer) as conn:
+            await idempotency.hold(conn, key, lease=LEASE)
 
     async def _forget(self, viewer: Viewer, key: RequestKey) -> None:
         async with self.here.rows(viewer) as conn:

@@ -9,6 +9,7 @@ from typing import Any
 
 from mediaplane.catalog.runs import StageRun
 from mediaplane.errors import AssetNotFound, MediaplaneError
+from mediaplane.jobs.ending import as_ours
 from mediaplane.jobs.stage import Outcome, Stage, Work
 from mediaplane.logs import Logger
 from mediaplane.pipeline import assemble, audio, chunk, clip, highlights, ocr, picture, plan, probe, text
@@ -68,7 +69,7 @@ async def _keep_failure(
             await written.settle(conn, run.asset_id)
     except (MediaplaneError, ExceptionGroup, OSError) as second:
         if not isinstance(second, AssetNotFound):
-            log.warning("run_log_not_written", run=run.run_id, error=str(second))
+            log.warning("run_log_not_written", run=run.run_id, error=as_ours(second, run).message)
 
 
 async def _write_log(context: StageContext, run: StageRun, directory: Path, entry: dict[str, Any]) -> Written:

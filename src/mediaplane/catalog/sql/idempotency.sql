@@ -10,6 +10,11 @@ WHERE idempotency_keys.digest = excluded.digest AND idempotency_keys.status IS N
 SELECT digest, status, body FROM idempotency_keys
 WHERE owner = %(owner)s AND team = %(team)s AND subject = %(subject)s AND key = %(key)s;
 
+-- name: hold
+-- The first request is still at work.
+UPDATE idempotency_keys SET busy_until = now() + %(lease)s
+WHERE owner = %(owner)s AND team = %(team)s AND subject = %(subject)s AND key = %(key)s AND status IS NULL;
+
 -- name: answered
 -- What it was answered.
 UPDATE idempotency_keys SET status = %(status)s, body = %(body)s
