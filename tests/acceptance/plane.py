@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 
 MEDIAPLANE = str(Path(sys.executable).with_name("mediaplane"))
@@ -76,6 +77,11 @@ class Plane:
             f"== {path.name}\n" + "\n".join(path.read_text().splitlines()[-15:])
             for path in sorted((self.state_dir / "logs").glob("*.log"))
         )
+
+
+def postmaster(state_dir: Path) -> psutil.Process:
+    """Return the process of the embedded PostgreSQL."""
+    return psutil.Process(int((state_dir / "postgres" / "data" / "postmaster.pid").read_text().split()[0]))
 
 
 def clean_environ(state_dir: Path, **settings: str) -> dict[str, str]:

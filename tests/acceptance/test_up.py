@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.acceptance.plane import MEDIAPLANE, clean_environ, running_plane
+from tests.acceptance.plane import MEDIAPLANE, clean_environ, postmaster, running_plane
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_up_survives_the_death_of_its_parts_and_leaves_nothing(state):
         wait_until(lambda: any("worker" in child.cmdline() for child in children_of(plane)))
 
         database = json.loads((state / "up.json").read_text())["database_url"]
-        postgres = _postmaster(state)
+        postgres = postmaster(state)
         postgres.kill()
         wait_until(lambda: plane.run("ls", "--json", check=False).returncode == 0)
         assert json.loads((state / "up.json").read_text())["database_url"] == database
@@ -135,8 +135,3 @@ def test_up_killed_leaves_no_children_and_starts_again(state):
     with running_plane(state, STORAGE_MODE="local") as plane:
         assert plane.json("ls") == {"assets": []}
     assert processes_of(state) == []
-
-
-def _postmaster(state: Path) -> psutil.Process:
-    pid = int((state / "postgres" / "data" / "postmaster.pid").read_text().split()[0])
-    return psutil.Process(pid)

@@ -5,7 +5,7 @@ import logging
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,7 +20,8 @@ from mediaplane.catalog.assets import Asset
 from mediaplane.catalog.runs import StageRun
 from mediaplane.cli.output import console, notes, print_json, progress_bars, size
 from mediaplane.cli.report import describe_ending, render_report
-from mediaplane.errors import MediaplaneError
+from mediaplane.errors import AssetNotFound, DatabaseUnavailable, MediaplaneError
+from mediaplane.jobs.outage import AWAY
 from mediaplane.logs import set_up_logging
 from mediaplane.servers import find_services
 from mediaplane.settings import load_settings
@@ -28,6 +29,7 @@ from mediaplane.wiring import Plane, open_plane
 
 POLL_SECONDS = 0.4
 LINE_SECONDS = 10.0
+AWAY_SECONDS = 60.0  # `up` starts a dead database again within seconds
 FETCH_BYTES = 1 << 20
 FETCH_SECONDS = 60.0  # without a byte
 
@@ -87,7 +89,9 @@ async def _write_report(plane: Plane, path: Path, names: Sequence[str], outcomes
     async with plane.pool.connection() as conn:
         for name, outcome in zip(names, outcomes, strict=True):
             asset_id = outcome["asset_id"]
-            about = await describe_ending(conn, await assets.get(conn, asset_id)) if asset_id else {}
+            about: dict[str, Any] = {}
+            with suppress(AssetNotFound):  # it was deleted meanwhile
+                about = await describe_ending(conn, await assets.get(conn, asset_id)) if asset_id else {}
             endings.append((name, {**outcome, "about": about}))
     path.write_text(render_report(endings))
     notes.print(f"written: {path}")
@@ -163,7 +167,7 @@ async def _take(plane: Plane, source: str, name: str, bars: Progress) -> Ingeste
     try:
         async with _local_copy(source, plane.settings.state_dir, bars) as path:
             return await _upload(plane, path, name, bars)
-    except (MediaplaneError, OSError) as error:
+    except (MediaplaneError, OSError, *AWAY) as error:
         return error
 
 
@@ -172,7 +176,10 @@ async def _finish(
 ) -> dict[str, Any]:
     if isinstance(taken, Exception):
         return _outcome(None, error=taken)
-    asset = await _follow(plane, taken.asset_id, bars, label) if wait else await _get(plane, taken.asset_id)
+    try:
+        asset = await _follow(plane, taken.asset_id, bars, label) if wait else await _get(plane, taken.asset_id)
+    except (MediaplaneError, *AWAY) as error:
+        return _outcome(None, asset_id=taken.asset_id, reused=taken.reused, error=error)
     return _outcome(asset, reused=taken.reused)
 
 
@@ -188,14 +195,28 @@ async def _upload(plane: Plane, path: Path, title: str, bars: Progress) -> Inges
 
 
 async def _follow(plane: Plane, asset_id: str, bars: Progress, label: str) -> Asset:
-    """Draw a bar for each stage until the asset is ready or has failed; a line now and then where there are no bars."""
+    """Draw a bar for each stage until the asset is ready or has failed; a line now and then where there are no bars.
+
+    Raises:
+        AssetNotFound: it was deleted.
+        DatabaseUnavailable: the database has been away for long.
+    """
     prefix = f"{label}: " if label else ""
     drawn: dict[str, TaskID] = {}
-    told = time.monotonic()
+    told = seen = time.monotonic()
     while True:
-        async with plane.pool.connection() as conn:
-            asset = await assets.get(conn, asset_id)
-            stages = await runs.of_asset(conn, asset_id)
+        try:
+            async with plane.pool.connection() as conn:
+                asset = await assets.get(conn, asset_id)
+                stages = await runs.of_asset(conn, asset_id)
+        except AWAY as error:
+            if time.monotonic() - seen > AWAY_SECONDS:
+                raise DatabaseUnavailable(
+                    f"the database is away; the work goes on when it is back: mediaplane show {asset_id}"
+                ) from error
+            await asyncio.sleep(POLL_SECONDS)
+            continue
+        seen = time.monotonic()
         for name, done, note in _stage_progress(stages):
             bar = drawn.setdefault(name, bars.add_task(name, total=1, note="") if name not in drawn else drawn[name])
             bars.update(bar, completed=done, note=prefix + note)
@@ -224,11 +245,12 @@ async def _get(plane: Plane, asset_id: str) -> Asset:
         return await assets.get(conn, asset_id)
 
 
-def _outcome(asset: Asset | None, *, reused: bool = False, error: Exception | None = None) -> dict[str, Any]:
+def _outcome(
+    asset: Asset | None, *, asset_id: str | None = None, reused: bool = False, error: Exception | None = None
+) -> dict[str, Any]:
     if asset is None:
-        code = error.code if isinstance(error, MediaplaneError) else "file_unreadable"
-        refusal = {"code": code, "message": str(error)}
-        return {"asset_id": None, "status": "failed", "duration_ms": None, "reused": False, "error": refusal}
+        refusal = {"code": _code_of(error), "message": str(error)}
+        return {"asset_id": asset_id, "status": "failed", "duration_ms": None, "reused": reused, "error": refusal}
     failure = {"code": asset.error_code, "message": asset.error_message} if asset.error_code else None
     return {
         "asset_id": asset.asset_id,
@@ -237,6 +259,12 @@ def _outcome(asset: Asset | None, *, reused: bool = False, error: Exception | No
         "reused": reused,
         "error": failure,
     }
+
+
+def _code_of(error: Exception | None) -> str:
+    if isinstance(error, MediaplaneError):
+        return error.code
+    return DatabaseUnavailable.code if isinstance(error, AWAY) else "file_unreadable"
 
 
 def _tell(outcomes: Sequence[dict[str, Any]]) -> None:

@@ -1,7 +1,6 @@
 """The worker: takes runs, executes their stages, ends the runs; survives its database and stops gracefully."""
 
 import asyncio
-import logging
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -81,7 +80,6 @@ async def work(
     rules = Rules(worker_name, stages, after, slots, lease, retry_waits, grace, on_idle)
     sweeper = Sweeper(after, most_attempts=len(retry_waits) + 1, lost_after=lost_after)
     sweep = (min(lease / 3, timedelta(seconds=5)), sweeper.sweep)
-    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # an outage is one line, not one for each connection
     dsn = _impatient(dsn, lease)
     async with open_pool(dsn, max_size=min(slots, MOST_ENDINGS_AT_ONCE) + 2 + len(periodic or {})) as pool:
         await _Worker(dsn, pool, rules).work_until(stop, sweep, periodic or {})

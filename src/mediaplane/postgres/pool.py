@@ -1,5 +1,6 @@
 """Connections to PostgreSQL: one, or a pool of them."""
 
+import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -44,8 +45,9 @@ async def open_pool(dsn: str, *, max_size: int = 8) -> AsyncIterator[Pool]:
     `async with pool.connection() as conn, conn.transaction():`.
 
     Raises:
-        DatabaseUnavailable: nobody answers at `dsn`, or it refuses us.
+        DatabaseUnavailable: nobody answers at `dsn`, it refuses us, or it went away and the block did not see to that.
     """
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # an outage is told once, not by each connection
     await (await connect(dsn)).close()  # its error says why; the pool's would say only that time ran out
     pool: Pool = AsyncConnectionPool(
         dsn,
@@ -62,6 +64,8 @@ async def open_pool(dsn: str, *, max_size: int = 8) -> AsyncIterator[Pool]:
         except PoolTimeout as error:
             raise _unavailable(dsn, error) from error
         yield pool
+    except psycopg.OperationalError as error:
+        raise _unavailable(dsn, error) from error
     finally:
         await pool.close()
 
