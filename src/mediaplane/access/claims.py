@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
 from mediaplane.cancellation import end_tasks
+from mediaplane.jobs.outage import AWAY
 
 LEASE = timedelta(seconds=30)
 RENEW_SECONDS = 10.0
@@ -13,14 +14,12 @@ RENEW_SECONDS = 10.0
 
 @asynccontextmanager
 async def renewed(renew: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
-    """Call `renew` now and then for as long as the block takes.
-
-    Where it fails the claim ends; with the database away so does what it was for.
-    """
+    """Call `renew` now and then for as long as the block takes, also after the database was away for a moment."""
 
     async def go_on() -> None:
         while True:
-            await renew()
+            with suppress(*AWAY):
+                await renew()
             await asyncio.sleep(RENEW_SECONDS)
 
     begun: list[asyncio.Task[None]] = []
