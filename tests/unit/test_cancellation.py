@@ -6,6 +6,7 @@ import pytest
 
 from mediaplane import cancellation
 from mediaplane.cancellation import end_tasks
+from mediaplane.cli import services
 
 
 async def test_task_that_loses_the_first_cancellation_ends(monkeypatch):
@@ -52,3 +53,24 @@ async def test_nothing_to_end():
 
 async def _raise() -> None:
     raise ConnectionError
+
+
+def test_process_ends_although_what_goes_on_beside_its_work_loses_a_cancellation(monkeypatch):
+    """`serve` and `worker` ask what is left until it has ended."""
+    monkeypatch.setattr(cancellation, "AGAIN_SECONDS", 0.01)
+    asked, kept = 0, []
+
+    async def go_on() -> None:
+        nonlocal asked
+        for _ in range(2):
+            try:
+                await asyncio.sleep(5)
+            except asyncio.CancelledError:
+                asked += 1
+
+    async def work() -> None:
+        kept.append(asyncio.create_task(go_on()))
+        await asyncio.sleep(0)
+
+    services._run(work())
+    assert asked == 2

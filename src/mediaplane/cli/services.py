@@ -15,6 +15,7 @@ from typing import Any
 import typer
 import uvloop
 
+from mediaplane.cancellation import end_tasks
 from mediaplane.catalog import views
 from mediaplane.cli.output import console, notes
 from mediaplane.cli.supervisor import POLL_SECONDS, Supervisor
@@ -122,7 +123,15 @@ def _check_stores(settings: Settings) -> None:
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(work)
+        runner.run(_alone_at_the_end(work))
+
+
+async def _alone_at_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Do the work and end what goes on beside it: the runner would ask once, and wait."""
+    try:
+        await work
+    finally:
+        await end_tasks(*asyncio.all_tasks() - {asyncio.current_task()})
 
 
 def prepare(settings: Settings) -> None:
