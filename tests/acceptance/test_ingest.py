@@ -44,10 +44,11 @@ def test_ingest_of_several_sources_tells_of_each(plane, recordings, tmp_path):
 
 
 def test_ingest_interrupted_leaves_a_whole_state(plane, recordings):
-    """After Ctrl-C the recording is there and goes on to ready, or was never taken; asked again it is whole."""
-    command, listed = begin(plane, recordings[2])
-    command.send_signal(signal.SIGINT)
-    _, told = command.communicate(timeout=30)
+    """After Ctrl-C the recording is there and goes on to ready; asked again it is whole."""
+    with workers_held(plane):
+        command, listed = begin(plane, recordings[2])
+        command.send_signal(signal.SIGINT)
+        _, told = command.communicate(timeout=60)
     assert command.returncode == 1
     assert told.strip().endswith("mediaplane: interrupted")
     assert plane.wait_until_ready(listed)["status"] == "ready"

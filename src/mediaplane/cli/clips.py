@@ -1,6 +1,5 @@
 """`clip`: cut a piece out of an asset."""
 
-import asyncio
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import typer
 
 from mediaplane.catalog import clips
 from mediaplane.catalog.clips import Clip
+from mediaplane.cli.following import follow
 from mediaplane.cli.output import console, notes, print_json, size, span
 from mediaplane.cli.session import open_url, with_plane
 from mediaplane.errors import MediaplaneError
@@ -17,8 +17,6 @@ from mediaplane.media.keys import ObjectKey
 from mediaplane.media.timecodes import parse_timecode
 from mediaplane.settings import Settings, load_settings
 from mediaplane.wiring import Plane
-
-POLL_SECONDS = 0.2
 
 
 def clip(
@@ -82,14 +80,12 @@ def clip(
 
 async def _wait(plane: Plane, asked: Clip) -> Clip:
     with notes.status("cutting …"):
-        while True:
-            async with plane.pool.connection() as conn:
-                made = await clips.get(conn, asked.clip_id)
-            if made.status == "ready":
-                return made
-            if made.status == "failed":
-                raise MediaplaneError(f"the clip could not be made: {made.error_message}")
-            await asyncio.sleep(POLL_SECONDS)
+        made = await follow(
+            plane.pool, lambda conn: clips.get(conn, asked.clip_id), again="run the command again", poll_seconds=0.2
+        )
+    if made.status == "failed":
+        raise MediaplaneError(f"the clip could not be made: {made.error_message}")
+    return made
 
 
 def _download(url: str, path: Path, settings: Settings) -> int:

@@ -18,18 +18,18 @@ from mediaplane.access.uploads import Ingested
 from mediaplane.catalog import assets, runs
 from mediaplane.catalog.assets import Asset
 from mediaplane.catalog.runs import StageRun
+from mediaplane.cli.following import follow
 from mediaplane.cli.output import console, notes, print_json, progress_bars, size
 from mediaplane.cli.report import describe_ending, render_report
 from mediaplane.errors import AssetNotFound, DatabaseUnavailable, MediaplaneError
 from mediaplane.jobs.outage import AWAY
 from mediaplane.logs import set_up_logging
+from mediaplane.postgres import Connection
 from mediaplane.servers import find_services
 from mediaplane.settings import load_settings
 from mediaplane.wiring import Plane, open_plane
 
-POLL_SECONDS = 0.4
 LINE_SECONDS = 10.0
-AWAY_SECONDS = 60.0  # `up` starts a dead database again within seconds
 FETCH_BYTES = 1 << 20
 FETCH_SECONDS = 60.0  # without a byte
 
@@ -177,7 +177,7 @@ async def _finish(
     if isinstance(taken, Exception):
         return _outcome(None, error=taken)
     try:
-        asset = await _follow(plane, taken.asset_id, bars, label) if wait else await _get(plane, taken.asset_id)
+        asset = await _draw(plane, taken.asset_id, bars, label) if wait else await _get(plane, taken.asset_id)
     except (MediaplaneError, *AWAY) as error:
         return _outcome(None, asset_id=taken.asset_id, reused=taken.reused, error=error)
     return _outcome(asset, reused=taken.reused)
@@ -194,7 +194,7 @@ async def _upload(plane: Plane, path: Path, title: str, bars: Progress) -> Inges
     return taken
 
 
-async def _follow(plane: Plane, asset_id: str, bars: Progress, label: str) -> Asset:
+async def _draw(plane: Plane, asset_id: str, bars: Progress, label: str) -> Asset:
     """Draw a bar for each stage until the asset is ready or has failed; a line now and then where there are no bars.
 
     Raises:
@@ -203,29 +203,21 @@ async def _follow(plane: Plane, asset_id: str, bars: Progress, label: str) -> As
     """
     prefix = f"{label}: " if label else ""
     drawn: dict[str, TaskID] = {}
-    told = seen = time.monotonic()
-    while True:
-        try:
-            async with plane.pool.connection() as conn:
-                asset = await assets.get(conn, asset_id)
-                stages = await runs.of_asset(conn, asset_id)
-        except AWAY as error:
-            if time.monotonic() - seen > AWAY_SECONDS:
-                raise DatabaseUnavailable(
-                    f"the database is away; the work goes on when it is back: mediaplane show {asset_id}"
-                ) from error
-            await asyncio.sleep(POLL_SECONDS)
-            continue
-        seen = time.monotonic()
+    told = time.monotonic()
+
+    async def look(conn: Connection) -> Asset:
+        nonlocal told
+        asset = await assets.get(conn, asset_id)
+        stages = await runs.of_asset(conn, asset_id)
         for name, done, note in _stage_progress(stages):
             bar = drawn.setdefault(name, bars.add_task(name, total=1, note="") if name not in drawn else drawn[name])
             bars.update(bar, completed=done, note=prefix + note)
         if bars.disable and time.monotonic() - told > LINE_SECONDS:
             told = time.monotonic()
             notes.print(prefix + ", ".join(f"{name} {done:.0%}" for name, done, _ in _stage_progress(stages)))
-        if asset.status in ("ready", "failed"):
-            return asset
-        await asyncio.sleep(POLL_SECONDS)
+        return asset
+
+    return await follow(plane.pool, look, again=f"mediaplane show {asset_id}")
 
 
 def _stage_progress(stages: Sequence[StageRun]) -> Iterator[tuple[str, float, str]]:

@@ -1,18 +1,16 @@
 """`replay`: work on an asset once more; only what depends on a change is done again."""
 
-import asyncio
 from typing import Any
 
 import typer
 
 from mediaplane.catalog import assets, runs
 from mediaplane.catalog.runs import StageRun
+from mediaplane.cli.following import follow
 from mediaplane.cli.output import console, notes, print_json
 from mediaplane.cli.session import with_plane
 from mediaplane.errors import MediaplaneError
 from mediaplane.wiring import Plane
-
-POLL_SECONDS = 0.5
 
 
 def replay(
@@ -69,14 +67,10 @@ def _read(changes: list[str]) -> dict[str, str]:
 
 async def _wait(plane: Plane, asset_id: str) -> str:
     with notes.status("working …"):
-        while True:
-            async with plane.pool.connection() as conn:
-                asset = await assets.get(conn, asset_id)
-            if asset.status == "failed":
-                raise MediaplaneError(f"the replay failed: {asset.error_message}")
-            if asset.status == "ready":
-                return asset.status
-            await asyncio.sleep(POLL_SECONDS)
+        asset = await follow(plane.pool, lambda conn: assets.get(conn, asset_id), again=f"mediaplane show {asset_id}")
+    if asset.status == "failed":
+        raise MediaplaneError(f"the replay failed: {asset.error_message}")
+    return asset.status
 
 
 def _entry(run: StageRun) -> dict[str, Any]:
