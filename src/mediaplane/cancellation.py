@@ -6,11 +6,12 @@ workers repeat; what went on after that would keep its process from ending. Sour
 """
 
 import asyncio
+from typing import Any
 
 AGAIN_SECONDS = 1.0  # long enough for a query to be cancelled with the server
 
 
-async def end_tasks(*tasks: asyncio.Task[None]) -> None:
+async def end_tasks(*tasks: asyncio.Task[Any]) -> None:
     """Cancel the tasks, again and again until every one has ended; what they raise is not raised here."""
     pending = set(tasks)
     while pending:

@@ -79,7 +79,7 @@ async def test_killed_while_completing(dsn, tmp_path, point):
         await run_killed(KILLER, dsn, tmp_path, point, upload["upload_id"])
         busy = await call(gateway, "GET", f"/{upload['upload_id']}")
         assert busy.json()["state"] == "open"
-        async with gateway.plane.pool.connection() as conn:  # its claim ends by itself: a minute later
+        async with gateway.plane.pool.connection() as conn:  # its claim ends by itself: half a minute later
             await conn.execute("UPDATE uploads SET busy_until = now() - interval '1 second'")
         answer = await call(gateway, "POST", f"/{upload['upload_id']}/complete")
         assert (answer.status_code, answer.json()["asset_id"]) == (200, upload["asset_id"]), answer.text

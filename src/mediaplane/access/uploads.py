@@ -10,9 +10,10 @@ import mimetypes
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
-from mediaplane.cancellation import end_tasks
+from mediaplane.access.claims import renewed
 from mediaplane.catalog import assets, objects, replays, uploads
 from mediaplane.catalog.assets import Asset
 from mediaplane.catalog.quotas import Quotas
@@ -26,7 +27,6 @@ from mediaplane.storage.placement import Placement
 from mediaplane.storage.store import ObjectStore
 
 READ_BYTES = 1 << 20
-TOUCH_SECONDS = 20.0
 TAKE_OVER_AFTER = timedelta(minutes=1)  # three missed touches: the other writer is dead
 WAIT_SECONDS = 1.0
 HASH_DIGITS = 16  # of a digest where it stands in a key: 64 bits, with the time beside them
@@ -130,13 +130,10 @@ class Uploader:
         }
 
     async def _send(self, upload: Upload, path: Path, on_progress: Progress) -> None:
-        touching = asyncio.create_task(self._keep_touching(upload.upload_id))
-        try:
+        async with renewed(partial(self._touch, upload.upload_id)):
             body = _read(path, upload.size_bytes, on_progress)
             store = self.stores[upload.store]
             info = await store.put(ObjectKey(upload.key), body, content_type=upload.content_type)
-        finally:
-            await end_tasks(touching)
         if info.size_bytes != upload.size_bytes:
             raise StorageError(f"{path} changed while it was read: {info.size_bytes} bytes, not {upload.size_bytes}")
         arrival = Arrival(
@@ -154,11 +151,10 @@ class Uploader:
                 raise StorageError("the upload was swept away because this process was silent too long: run it again")
             await register(conn, arrival, self.advance)
 
-    async def _keep_touching(self, upload_id: str) -> None:
-        while True:
-            await asyncio.sleep(TOUCH_SECONDS)
-            async with self.pool.connection() as conn:
-                await uploads.touch(conn, upload_id)
+    async def _touch(self, upload_id: str) -> None:
+        """Say that we are still at it: a silent upload is swept."""
+        async with self.pool.connection() as conn:
+            await uploads.touch(conn, upload_id)
 
     async def _undo(self, upload: Upload) -> None:
         """Delete the asset and so, through the outbox, the bytes that arrived; the sweeper does it if we cannot."""

@@ -90,8 +90,9 @@ async def _write_report(plane: Plane, path: Path, names: Sequence[str], outcomes
         for name, outcome in zip(names, outcomes, strict=True):
             asset_id = outcome["asset_id"]
             about: dict[str, Any] = {}
-            with suppress(AssetNotFound):  # it was deleted meanwhile
-                about = await describe_ending(conn, await assets.get(conn, asset_id)) if asset_id else {}
+            if asset_id:
+                with suppress(AssetNotFound):  # it was deleted meanwhile
+                    about = await describe_ending(conn, await assets.get(conn, asset_id))
             endings.append((name, {**outcome, "about": about}))
     path.write_text(render_report(endings))
     notes.print(f"written: {path}")
@@ -175,11 +176,11 @@ async def _finish(
     plane: Plane, taken: Ingested | Exception, bars: Progress, label: str, *, wait: bool
 ) -> dict[str, Any]:
     if isinstance(taken, Exception):
-        return _outcome(None, error=taken)
+        return _refusal(taken)
     try:
         asset = await _draw(plane, taken.asset_id, bars, label) if wait else await _get(plane, taken.asset_id)
     except (MediaplaneError, *AWAY) as error:
-        return _outcome(None, asset_id=taken.asset_id, reused=taken.reused, error=error)
+        return _refusal(error, asset_id=taken.asset_id, reused=taken.reused)
     return _outcome(asset, reused=taken.reused)
 
 
@@ -237,12 +238,7 @@ async def _get(plane: Plane, asset_id: str) -> Asset:
         return await assets.get(conn, asset_id)
 
 
-def _outcome(
-    asset: Asset | None, *, asset_id: str | None = None, reused: bool = False, error: Exception | None = None
-) -> dict[str, Any]:
-    if asset is None:
-        refusal = {"code": _code_of(error), "message": str(error)}
-        return {"asset_id": asset_id, "status": "failed", "duration_ms": None, "reused": reused, "error": refusal}
+def _outcome(asset: Asset, *, reused: bool) -> dict[str, Any]:
     failure = {"code": asset.error_code, "message": asset.error_message} if asset.error_code else None
     return {
         "asset_id": asset.asset_id,
@@ -253,10 +249,13 @@ def _outcome(
     }
 
 
-def _code_of(error: Exception | None) -> str:
+def _refusal(error: Exception, *, asset_id: str | None = None, reused: bool = False) -> dict[str, Any]:
     if isinstance(error, MediaplaneError):
-        return error.code
-    return DatabaseUnavailable.code if isinstance(error, AWAY) else "file_unreadable"
+        code = error.code
+    else:
+        code = DatabaseUnavailable.code if isinstance(error, AWAY) else "file_unreadable"
+    told = {"code": code, "message": str(error)}
+    return {"asset_id": asset_id, "status": "failed", "duration_ms": None, "reused": reused, "error": told}
 
 
 def _tell(outcomes: Sequence[dict[str, Any]]) -> None:

@@ -351,11 +351,11 @@ class Client:
             answer = self._transport.ask("POST", f"{path}/parts", body={"numbers": numbers}, once=True)
             return [PartUrl.model_validate(one) for one in answer["urls"]]
 
-        if upload.parts is not None:
-            sender.send_parts(fresh, parallel=parallel)
-        else:
-            sender.send_whole()
         try:
+            if upload.parts is not None:
+                sender.send_parts(fresh, parallel=parallel)
+            else:
+                sender.send_whole()
             return Upload.model_validate(self._transport.ask("POST", f"{path}/complete", body={}))
         except Problem as problem:
             raise UploadFailed(f"{file.name}: {problem.detail}", upload.upload_id) from problem

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import AsyncConnectionPool
 
 from mediaplane.errors import DatabaseUnavailable
 
@@ -59,10 +59,7 @@ async def open_pool(dsn: str, *, max_size: int = 8) -> AsyncIterator[Pool]:
         check=_Check(),  # after a restart of the server no request meets a dead connection
     )
     try:
-        try:
-            await pool.open(wait=True, timeout=CONNECT_TIMEOUT_SECONDS)
-        except PoolTimeout as error:
-            raise _unavailable(dsn, error) from error
+        await pool.open(wait=True, timeout=CONNECT_TIMEOUT_SECONDS)
         yield pool
     except psycopg.OperationalError as error:
         raise _unavailable(dsn, error) from error

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 
+from mediaplane.cancellation import end_tasks
 from mediaplane.catalog import objects, scans
 from mediaplane.errors import InvalidKey, MediaplaneError
 from mediaplane.jobs.originals import OURS, Originals, Received, Upshot
@@ -183,7 +184,4 @@ async def _ahead(pages: AsyncIterator[Sequence[Found]]) -> AsyncIterator[Sequenc
             fetched = asyncio.create_task(fetch())
             yield page
     finally:
-        fetched.cancel()
-        await asyncio.wait([fetched])
-        if not fetched.cancelled():
-            fetched.exception()  # taken: where somebody left the scan, its reason counts
+        await end_tasks(fetched)  # whatever it raises: where somebody left the scan, their reason counts
