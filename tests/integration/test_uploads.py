@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from mediaplane.access import claims
 from mediaplane.access.uploads import Uploader, digest_file
-from mediaplane.catalog import assets, objects, outbox
-from mediaplane.errors import StorageError
+from mediaplane.catalog import assets, objects, outbox, uploads
+from mediaplane.errors import DatabaseUnavailable, StorageError
 from mediaplane.media.keys import Layout
 from mediaplane.settings import load_settings
 from mediaplane.storage.memory import MemoryStore
@@ -58,6 +59,30 @@ async def test_upload_is_in_store_and_catalog(pool, file):
     assert (asset.status, asset.title, asset.digest) == ("processing", "Talk", digest_file(file))
     assert original.size_bytes == file.stat().st_size
     assert await keys_of(store) == [f"videos/original/{taken.asset_id}/master.mp4"]
+
+
+async def test_upload_stays_alive_through_an_outage(pool, file, monkeypatch):
+    """Whoever sends for long says so again and again, also after the database was away once: it is not swept."""
+    monkeypatch.setattr(claims, "RENEW_SECONDS", 0.02)
+    touch, tries, touched = uploads.touch, 0, asyncio.Event()
+
+    async def failing_first(conn, upload_id):
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise DatabaseUnavailable("away")
+        await touch(conn, upload_id)
+        touched.set()
+
+    class SlowStore(MemoryStore):
+        async def put(self, key, body, *, content_type):
+            await asyncio.wait_for(touched.wait(), 20)
+            return await super().put(key, body, content_type=content_type)
+
+    monkeypatch.setattr(uploads, "touch", failing_first)
+    taken = await uploader(pool, SlowStore()).ingest(file, title="Talk")
+    async with pool.connection() as conn:
+        assert (await assets.get(conn, taken.asset_id)).status == "processing"
 
 
 async def test_upload_of_the_same_bytes_gives_the_asset_that_is_there(pool, file):
